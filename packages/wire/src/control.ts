@@ -1,0 +1,227 @@
+import { asBytes, asText, asUint, decodeCbor, encodeCbor, Fields } from './cbor.ts'
+import { fail } from './errors.ts'
+import { SESSION_ID_LENGTH } from './handshake.ts'
+import { RECORD_PLAINTEXT_MAX } from './record.ts'
+import { decodeRefusal, encodeRefusal, type Refusal } from './refusal.ts'
+import { asStreamName, STREAM_NAMES_MAX } from './stream-name.ts'
+
+/** An instance id: made anew at every start of a node. */
+export const INSTANCE_LENGTH = 16
+/** A receiver's memory of a sender: made anew when the receiver has none. */
+export const MEMORY_LENGTH = 8
+/** How many ended sessions a SETUP names at most. */
+export const ENDED_MAX = 8
+/** The application's handshake messages: bytes of one. */
+export const HANDSHAKE_BYTES_MAX: number = RECORD_PLAINTEXT_MAX - 16
+
+const AGENT_MAX = 128
+const FEATURES_MAX = 32
+const FEATURE_LENGTH_MAX = 64
+/** Type numbers from here on may be ignored by who does not know them. */
+const IGNORABLE_FROM = 128
+
+/** First message of either side. */
+export interface Setup {
+  readonly type: 'setup'
+  /** 16 random bytes, new at every start of a node. */
+  readonly instance: Uint8Array
+  /** The last sessions with this peer that the sender had set up and that it has ended, at most 8. */
+  readonly ended: readonly Uint8Array[]
+  /** Program and version, for logs. */
+  readonly agent: string
+  /** Names that the sender accepts. */
+  readonly streams: readonly string[]
+  /** The largest message that the sender accepts, in bytes. */
+  readonly largestMessage: number
+  /** How often the sender pings, in milliseconds; for logs. */
+  readonly heartbeat: number
+  /** Extensions that the sender knows. */
+  readonly features: readonly string[]
+}
+
+/** How far a receiver is with a sender's running instance, for one name. */
+export interface Position {
+  readonly received: number
+  readonly consumed: number
+}
+
+/** This side's application has accepted. */
+export interface Ready {
+  readonly type: 'ready'
+  /** 8 random bytes of the receiver's record of this sender. */
+  readonly memory: Uint8Array
+  /** First limit for each name that is accepted, in cost. */
+  readonly limits: ReadonlyMap<string, number>
+  readonly positions: ReadonlyMap<string, Position>
+}
+
+/** What a receiver grants and has consumed, for one name. */
+export interface Acknowledgement {
+  readonly name: string
+  /** Highest sequence that the application has taken of this sender's instance; 0 = nothing known. */
+  readonly consumed: number
+  /** How much may have been written in this session in total, in cost. */
+  readonly limit: number
+}
+
+const GOODBYE_REASONS = ['stopped', 'disconnected', 'duplicate', 'replaced', 'protocol', 'timeout'] as const
+
+/**
+ * `stopped`: the node ends · `disconnected`: asked for by its application · `duplicate`: the other session lives ·
+ * `replaced`: a newer session lives · `protocol`: the receiver broke the protocol · `timeout`: silence · `other`: unknown here
+ */
+export type GoodbyeReason = (typeof GOODBYE_REASONS)[number] | 'other'
+
+export type ControlMessage =
+  | Setup
+  /** The application's own handshake. */
+  | { readonly type: 'handshake'; readonly data: Uint8Array }
+  | Ready
+  | { readonly type: 'ack'; readonly acknowledgements: readonly Acknowledgement[] }
+  | ({ readonly type: 'refuse' } & Refusal)
+  | { readonly type: 'ping'; readonly number: number }
+  | { readonly type: 'pong'; readonly number: number }
+  /** Names accepted from now on too. */
+  | { readonly type: 'streams'; readonly names: readonly string[] }
+  /** Please renew the keys. */
+  | { readonly type: 'renew' }
+  | { readonly type: 'goodbye'; readonly reason: GoodbyeReason }
+  /** A type of a later version that may be ignored. */
+  | { readonly type: 'unknown'; readonly number: number }
+
+const TYPES = ['setup', 'handshake', 'ready', 'ack', 'refuse', 'ping', 'pong', 'streams', 'renew', 'goodbye'] as const
+
+/** `u8 type || CBOR`, to be sealed as one record. */
+export function encodeControl(message: Exclude<ControlMessage, { type: 'unknown' }>): Uint8Array<ArrayBuffer> {
+  const body = encodeCbor(controlBody(message))
+  const bytes = new Uint8Array(1 + body.length)
+  bytes[0] = TYPES.indexOf(message.type) + 1
+  bytes.set(body, 1)
+  if (bytes.length > RECORD_PLAINTEXT_MAX) {
+    fail('TOO_LARGE', `a control message of ${bytes.length} bytes is above ${RECORD_PLAINTEXT_MAX}`)
+  }
+  return bytes
+}
+
+function controlBody(message: Exclude<ControlMessage, { type: 'unknown' }>): unknown {
+  switch (message.type) {
+    case 'setup': {
+      const { type, ...fields } = message
+      return fields
+    }
+    case 'handshake':
+      return message.data
+    case 'ready':
+      return {
+        memory: message.memory,
+        limits: message.limits,
+        positions: new Map([...message.positions].map(([name, at]) => [name, [at.received, at.consumed]])),
+      }
+    case 'ack':
+      return message.acknowledgements.flatMap(({ name, consumed, limit }) => [name, consumed, limit])
+    case 'refuse':
+      return encodeRefusal(message)
+    case 'ping':
+    case 'pong':
+      return message.number
+    case 'streams':
+      return message.names
+    case 'renew':
+      return null
+    case 'goodbye':
+      return (GOODBYE_REASONS as readonly string[]).indexOf(message.reason) + 1
+  }
+}
+
+/**
+ * One opened control record.
+ *
+ * @throws WireError `MALFORMED`, `TOO_LARGE`
+ */
+export function decodeControl(bytes: Uint8Array): ControlMessage {
+  const number = bytes[0] ?? fail('MALFORMED', 'a control message is empty')
+  const type = TYPES[number - 1]
+  if (type === undefined) {
+    return number >= IGNORABLE_FROM
+      ? { type: 'unknown', number }
+      : fail('MALFORMED', `control messages of type ${number} do not exist`)
+  }
+  const body = decodeCbor(bytes.subarray(1))
+  switch (type) {
+    case 'setup':
+      return decodeSetup(body)
+    case 'handshake':
+      return body instanceof Uint8Array
+        ? { type, data: Uint8Array.from(body) }
+        : fail('MALFORMED', 'HANDSHAKE is not bytes')
+    case 'ready':
+      return decodeReady(body)
+    case 'ack':
+      return { type, acknowledgements: decodeAcknowledgements(body) }
+    case 'refuse':
+      return { type, ...decodeRefusal(new Fields('REFUSE', body)) }
+    case 'ping':
+    case 'pong':
+      return { type, number: asUint(type, body) }
+    case 'streams':
+      return {
+        type,
+        names: new Fields('STREAMS', new Map([['names', body]])).list('names', STREAM_NAMES_MAX, asStreamName),
+      }
+    case 'renew':
+      return body === null ? { type } : fail('MALFORMED', 'RENEW carries nothing')
+    case 'goodbye':
+      return { type, reason: GOODBYE_REASONS[asUint('GOODBYE', body) - 1] ?? 'other' }
+  }
+}
+
+function decodeSetup(body: unknown): Setup {
+  const fields = new Fields('SETUP', body)
+  return {
+    type: 'setup',
+    instance: fields.bytes('instance', INSTANCE_LENGTH),
+    ended: fields.list('ended', ENDED_MAX, (what, id) => asBytes(what, id, SESSION_ID_LENGTH)),
+    agent: fields.text('agent', AGENT_MAX),
+    streams: fields.list('streams', STREAM_NAMES_MAX, asStreamName),
+    largestMessage: fields.uint('largestMessage'),
+    heartbeat: fields.uint('heartbeat'),
+    features: fields.list('features', FEATURES_MAX, (what, text) => asText(what, text, FEATURE_LENGTH_MAX)),
+  }
+}
+
+function decodeReady(body: unknown): Ready {
+  const fields = new Fields('READY', body)
+  return {
+    type: 'ready',
+    memory: fields.bytes('memory', MEMORY_LENGTH),
+    limits: fields.entries('limits', STREAM_NAMES_MAX, (what, name, limit) => [
+      asStreamName(what, name),
+      asUint(what, limit),
+    ]),
+    positions: fields.entries('positions', STREAM_NAMES_MAX, (what, name, at) => [
+      asStreamName(what, name),
+      asPosition(what, at),
+    ]),
+  }
+}
+
+function asPosition(what: string, value: unknown): Position {
+  if (!Array.isArray(value) || value.length !== 2) return fail('MALFORMED', `${what} is not [received, consumed]`)
+  const [received, consumed] = [asUint(what, value[0]), asUint(what, value[1])]
+  if (consumed > received) fail('MALFORMED', `${what} has consumed more than it received`)
+  return { received, consumed }
+}
+
+function decodeAcknowledgements(body: unknown): Acknowledgement[] {
+  if (!Array.isArray(body) || body.length === 0 || body.length % 3 !== 0) return fail('MALFORMED', 'ACK is not triples')
+  if (body.length > 3 * STREAM_NAMES_MAX) return fail('TOO_LARGE', `ACK has more than ${STREAM_NAMES_MAX} names`)
+  const acknowledgements: Acknowledgement[] = []
+  for (let i = 0; i < body.length; i += 3) {
+    acknowledgements.push({
+      name: asStreamName('ACK', body[i]),
+      consumed: asUint('ACK.consumed', body[i + 1]),
+      limit: asUint('ACK.limit', body[i + 2]),
+    })
+  }
+  return acknowledgements
+}

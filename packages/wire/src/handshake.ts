@@ -1,0 +1,196 @@
+import { x25519 } from '@noble/curves/ed25519.js'
+import { utf8ToBytes } from '@noble/hashes/utils.js'
+import { ml_kem768 } from '@noble/post-quantum/ml-kem.js'
+import { concat } from './bytes.ts'
+import { decodeCbor, encodeCbor, Fields } from './cbor.ts'
+import { fail } from './errors.ts'
+import { hkdfSha256 } from './hkdf.ts'
+import { diffieHellman, encodePeerId, type IdentityKeys, toX25519 } from './identity-keys.ts'
+import { type DhKey, NoiseKk } from './noise-kk.ts'
+import { decodeRefusal, encodeRefusal, type Refusal } from './refusal.ts'
+
+/** The version of the wire that this package speaks. */
+export const PROTOCOL_VERSION = 2
+/** A network name, in characters. */
+export const NETWORK_NAME_MAX = 64
+/** A handshake message, in bytes. */
+export const HANDSHAKE_MESSAGE_MAX = 8192
+/** A session id, in bytes. */
+export const SESSION_ID_LENGTH = 32
+
+const KEM_PUBLIC_KEY_LENGTH = 1184
+const KEM_CIPHERTEXT_LENGTH = 1088
+const KEM_SEED_LENGTH = 64
+const KEM_MESSAGE_LENGTH = 32
+
+/** What two nodes share after the handshake. Whoever takes a root over zeroes it. */
+export interface SessionSecrets {
+  /** The handshake hash, the same at both ends. */
+  readonly id: Uint8Array<ArrayBuffer>
+  readonly sendRoot: Uint8Array<ArrayBuffer>
+  readonly receiveRoot: Uint8Array<ArrayBuffer>
+}
+
+/** What the initiator says of itself in message 1. It can be replayed: nothing in it may touch state that outlives the attempt. */
+export interface Hello {
+  readonly version: number
+  readonly network: string
+}
+
+export interface HandshakeOptions {
+  readonly identity: IdentityKeys
+  /** The remote's Ed25519 public key, as libp2p has proven it. */
+  readonly remotePublicKey: Uint8Array
+  /** On a key renewal, the id of the session that is renewed. */
+  readonly previousSessionId?: Uint8Array
+  /** Random bytes; the platform's own unless a test repeats a handshake. */
+  readonly random?: (length: number) => Uint8Array
+}
+
+const platformRandom = (length: number): Uint8Array => globalThis.crypto.getRandomValues(new Uint8Array(length))
+
+/** The side that dialed the libp2p connection. Writes message 1, reads message 2. */
+export class Initiator {
+  readonly #noise: NoiseKk
+  #kem: { publicKey: Uint8Array; secretKey: Uint8Array } | undefined
+  readonly #network: string
+
+  /** @throws WireError `INVALID_IDENTITY` */
+  constructor(options: HandshakeOptions & { readonly network: string }) {
+    const random = options.random ?? platformRandom
+    this.#noise = startNoise(options, true, random)
+    this.#kem = ml_kem768.keygen(random(KEM_SEED_LENGTH))
+    this.#network = options.network
+  }
+
+  writeMessage1(): Uint8Array<ArrayBuffer> {
+    const kem = this.#kem ?? fail('DESTROYED', 'this handshake is over')
+    const payload = encodeCbor({ version: PROTOCOL_VERSION, network: this.#network, kem: kem.publicKey })
+    return this.#noise.writeMessage1(payload)
+  }
+
+  /**
+   * The session's secrets, or why the responder will not have one.
+   *
+   * @throws WireError `AUTHENTICATION`, `MALFORMED`, `TOO_LARGE`, `INVALID_IDENTITY` (an ephemeral key of low order)
+   */
+  readMessage2(message: Uint8Array): { readonly secrets: SessionSecrets } | { readonly refusal: Refusal } {
+    const kem = this.#kem ?? fail('DESTROYED', 'this handshake is over')
+    try {
+      const payload = new Fields('payload 2', decodeCbor(this.#noise.readMessage2(message)))
+      if (payload.has('code')) return { refusal: decodeRefusal(payload) }
+      const version = payload.uint('version')
+      if (version !== PROTOCOL_VERSION) fail('MALFORMED', `payload 2 is of version ${version}`)
+      const ciphertext = payload.bytes('kem', KEM_CIPHERTEXT_LENGTH)
+      const shared = ml_kem768.decapsulate(ciphertext, kem.secretKey)
+      return { secrets: deriveSecrets(this.#noise, shared, true) }
+    } finally {
+      this.destroy()
+    }
+  }
+
+  /** Zeroes what is secret; a second call does nothing. */
+  destroy(): void {
+    this.#noise.destroy()
+    this.#kem?.secretKey.fill(0)
+    this.#kem = undefined
+  }
+}
+
+/** The side that was dialed. Reads message 1, writes message 2. */
+export class Responder {
+  readonly #noise: NoiseKk
+  readonly #random: (length: number) => Uint8Array
+  #kemPublicKey: Uint8Array | undefined
+
+  /** @throws WireError `INVALID_IDENTITY` */
+  constructor(options: HandshakeOptions) {
+    this.#random = options.random ?? platformRandom
+    this.#noise = startNoise(options, false, this.#random)
+  }
+
+  /** @throws WireError `AUTHENTICATION`, `MALFORMED`, `TOO_LARGE`, `INVALID_IDENTITY` */
+  readMessage1(message: Uint8Array): Hello {
+    const payload = new Fields('payload 1', decodeCbor(this.#noise.readMessage1(message)))
+    const hello = { version: payload.uint('version'), network: payload.text('network', NETWORK_NAME_MAX) }
+    // Another version may carry another key: it is refused with a word, not for its form.
+    if (hello.version === PROTOCOL_VERSION) this.#kemPublicKey = payload.bytes('kem', KEM_PUBLIC_KEY_LENGTH)
+    return hello
+  }
+
+  /** Message 2 that accepts, and the session's secrets. @throws WireError `INVALID_IDENTITY` for a malformed ML-KEM key */
+  accept(): { readonly message: Uint8Array<ArrayBuffer>; readonly secrets: SessionSecrets } {
+    const publicKey = this.#kemPublicKey ?? fail('DESTROYED', 'this handshake has no message 1 of our version')
+    try {
+      const { cipherText, sharedSecret } = encapsulate(publicKey, this.#random(KEM_MESSAGE_LENGTH))
+      const payload = encodeCbor({ version: PROTOCOL_VERSION, kem: cipherText })
+      const message = this.#noise.writeMessage2(payload)
+      return { message, secrets: deriveSecrets(this.#noise, sharedSecret, false) }
+    } finally {
+      this.destroy()
+    }
+  }
+
+  /** Message 2 that refuses. */
+  refuse(refusal: Refusal): Uint8Array<ArrayBuffer> {
+    try {
+      return this.#noise.writeMessage2(encodeCbor(encodeRefusal(refusal)))
+    } finally {
+      this.destroy()
+    }
+  }
+
+  /** Zeroes what is secret; a second call does nothing. */
+  destroy(): void {
+    this.#noise.destroy()
+    this.#kemPublicKey = undefined
+  }
+}
+
+function startNoise(options: HandshakeOptions, initiator: boolean, random: (length: number) => Uint8Array): NoiseKk {
+  const { identity, remotePublicKey, previousSessionId = new Uint8Array(0) } = options
+  if (previousSessionId.length !== 0 && previousSessionId.length !== SESSION_ID_LENGTH) {
+    fail('MALFORMED', `a session id has ${SESSION_ID_LENGTH} bytes, got ${previousSessionId.length}`)
+  }
+  const own = identity.peerId
+  const remote = encodePeerId(remotePublicKey)
+  const ids = initiator ? [own, remote] : [remote, own]
+  return new NoiseKk({
+    initiator,
+    prologue: concat(utf8ToBytes('glueberry/2'), Uint8Array.of(0), ...ids, previousSessionId),
+    s: { publicKey: toX25519(identity.publicKey), sharedSecret: (remote) => identity.sharedSecret(remote) },
+    e: ephemeral(random(32)),
+    rs: toX25519(remotePublicKey),
+  })
+}
+
+function ephemeral(privateKey: Uint8Array): DhKey {
+  return {
+    publicKey: x25519.getPublicKey(privateKey),
+    sharedSecret: (remote) => diffieHellman(privateKey, remote),
+  }
+}
+
+function encapsulate(publicKey: Uint8Array, message: Uint8Array): { cipherText: Uint8Array; sharedSecret: Uint8Array } {
+  try {
+    return ml_kem768.encapsulate(publicKey, message)
+  } catch (cause) {
+    return fail('INVALID_IDENTITY', 'an ML-KEM-768 encapsulation key is malformed', { cause })
+  }
+}
+
+/** Split(), then the ML-KEM secret mixed into both directions: who breaks X25519 later still needs ML-KEM. */
+function deriveSecrets(noise: NoiseKk, kemSecret: Uint8Array, initiator: boolean): SessionSecrets {
+  const { hash: id, keys } = noise.split()
+  const [fromInitiator, fromResponder] = keys.map((key) => {
+    const ikm = concat(key, kemSecret)
+    const root = hkdfSha256(ikm, id, 'glueberry/2 root', 32)
+    ikm.fill(0)
+    key.fill(0)
+    return root
+  }) as [Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>]
+  kemSecret.fill(0)
+  return initiator
+    ? { id, sendRoot: fromInitiator, receiveRoot: fromResponder }
+    : { id, sendRoot: fromResponder, receiveRoot: fromInitiator }
+}

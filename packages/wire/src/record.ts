@@ -1,0 +1,92 @@
+import { KEY_LENGTH, TAG_LENGTH } from './aead.ts'
+import type { ByteQueue } from './byte-queue.ts'
+import { CounterCipher } from './cipher.ts'
+import { fail } from './errors.ts'
+import { hkdfSha256 } from './hkdf.ts'
+
+/** A whole record: what fits one Noise frame (65,519) beside a yamux header (12). */
+export const RECORD_MAX = 65_507
+const LENGTH_BYTES = 2
+/** The plaintext of one record, at most. */
+export const RECORD_PLAINTEXT_MAX: number = RECORD_MAX - LENGTH_BYTES - TAG_LENGTH
+const SEALED_MAX = RECORD_MAX - LENGTH_BYTES
+
+/** Seals records, `u16 big-endian length || sealed` with the length as associated data, one after the other. */
+export class RecordSealer {
+  readonly #cipher: CounterCipher
+
+  constructor(cipher: CounterCipher) {
+    this.#cipher = cipher
+  }
+
+  /**
+   * One record in pieces, its length first. `plaintext` is 1 to `RECORD_PLAINTEXT_MAX` bytes in all.
+   *
+   * @throws WireError `TOO_LARGE`, `NONCE_EXHAUSTED`, `DESTROYED`
+   */
+  seal(plaintext: readonly Uint8Array[]): Uint8Array[] {
+    let length = TAG_LENGTH
+    for (const part of plaintext) length += part.length
+    if (length > SEALED_MAX || length === TAG_LENGTH) {
+      fail('TOO_LARGE', `a record holds 1 to ${RECORD_PLAINTEXT_MAX} bytes, got ${length - TAG_LENGTH}`)
+    }
+    const header = Uint8Array.of(length >>> 8, length)
+    const record = this.#cipher.seal(plaintext, header)
+    record.unshift(header)
+    return record
+  }
+
+  destroy(): void {
+    this.#cipher.destroy()
+  }
+}
+
+/** Opens records in the order in which they were sealed. */
+export class RecordOpener {
+  readonly #cipher: CounterCipher
+
+  constructor(cipher: CounterCipher) {
+    this.#cipher = cipher
+  }
+
+  /**
+   * The plaintext of one whole record, as `takeRecord` gives it.
+   *
+   * @throws WireError `AUTHENTICATION`, `NONCE_EXHAUSTED`, `DESTROYED`
+   */
+  open(record: Uint8Array): Uint8Array<ArrayBuffer> {
+    return this.#cipher.open(record.subarray(LENGTH_BYTES), record.subarray(0, LENGTH_BYTES))
+  }
+
+  destroy(): void {
+    this.#cipher.destroy()
+  }
+}
+
+/**
+ * The next whole record that has arrived, with its length, or `undefined` when more bytes are needed.
+ *
+ * @throws WireError `TOO_LARGE`, `MALFORMED` as soon as the length is known
+ */
+export function takeRecord(queue: ByteQueue): Uint8Array | undefined {
+  if (queue.length < LENGTH_BYTES) return undefined
+  const header = queue.peek(LENGTH_BYTES)
+  const length = ((header[0] as number) << 8) | (header[1] as number)
+  if (length > SEALED_MAX) fail('TOO_LARGE', `a record of ${length} bytes is above ${SEALED_MAX}`)
+  if (length <= TAG_LENGTH) fail('MALFORMED', `a record of ${length} bytes holds nothing`)
+  return queue.length < LENGTH_BYTES + length ? undefined : queue.take(LENGTH_BYTES + length)
+}
+
+const EMPTY = new Uint8Array(0)
+
+/** The cipher of one direction of the control stream. */
+export function controlCipher(root: Uint8Array): CounterCipher {
+  return new CounterCipher(hkdfSha256(root, EMPTY, 'glueberry/2 control', KEY_LENGTH))
+}
+
+/** The cipher of one data stream, by its number in its direction. */
+export function dataCipher(root: Uint8Array, number: number): CounterCipher {
+  const salt = new Uint8Array(8)
+  new DataView(salt.buffer).setBigUint64(0, BigInt(number))
+  return new CounterCipher(hkdfSha256(root, salt, 'glueberry/2 data', KEY_LENGTH))
+}

@@ -1,0 +1,40 @@
+import { IdentityKeys, Initiator, Responder, type SessionSecrets } from '../../src/index.ts'
+
+/** Bytes that a test can repeat: a counter, in the place of chance. */
+export function countingRandom(start: number): (length: number) => Uint8Array {
+  let next = start
+  return (length) => Uint8Array.from({ length }, () => next++ & 0xff)
+}
+
+export const initiatorKeys = (): IdentityKeys => new IdentityKeys(new Uint8Array(32).fill(1))
+export const responderKeys = (): IdentityKeys => new IdentityKeys(new Uint8Array(32).fill(2))
+
+/** A whole handshake between two fixed identities, the same bytes every time. */
+export function handshake(previousSessionId?: Uint8Array): {
+  message1: Uint8Array
+  message2: Uint8Array
+  initiator: SessionSecrets
+  responder: SessionSecrets
+} {
+  const [a, b] = [initiatorKeys(), responderKeys()]
+  const previous = previousSessionId === undefined ? {} : { previousSessionId }
+  const initiator = new Initiator({
+    identity: a,
+    remotePublicKey: b.publicKey,
+    network: 'test',
+    random: countingRandom(0),
+    ...previous,
+  })
+  const responder = new Responder({
+    identity: b,
+    remotePublicKey: a.publicKey,
+    random: countingRandom(100),
+    ...previous,
+  })
+  const message1 = initiator.writeMessage1()
+  responder.readMessage1(message1)
+  const accepted = responder.accept()
+  const answer = initiator.readMessage2(accepted.message)
+  if (!('secrets' in answer)) throw new Error('refused')
+  return { message1, message2: accepted.message, initiator: answer.secrets, responder: accepted.secrets }
+}
