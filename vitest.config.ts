@@ -1,9 +1,9 @@
-import { defineConfig } from 'vitest/config'
+import { defineConfig, type ViteUserConfig } from 'vitest/config'
 
 // The workspace's packages are tested from their sources; the pinned Node is the one that runs vitest.
 const conditions = ['@glueberry/source', 'node', 'module-sync', 'default']
 
-export default defineConfig({
+const config: ViteUserConfig = defineConfig({
   resolve: { conditions },
   ssr: { resolve: { conditions, externalConditions: conditions } },
   test: {
@@ -15,3 +15,5 @@ export default defineConfig({
     reporters: ['default', ['json', { outputFile: '.report/vitest.json' }]],
   },
 })
+
+export default config

@@ -1,0 +1,90 @@
+import { multiaddr } from '@multiformats/multiaddr'
+import { GlueberryError } from './errors.ts'
+import { type PeerId, type PeerRef, parsePeerId, toPeerId } from './peer-id.ts'
+
+/** A libp2p multiaddr as text: `/ip4/127.0.0.1/tcp/9000`, `/dns4/example.org/tcp/9000/p2p/12D3KooW…`. */
+export type Multiaddr = string
+
+/** Who to connect to, and where, as far as the caller knows. */
+export interface Target {
+  readonly peerId: PeerId
+  /** Without the peer's own id at the end. */
+  readonly addresses: readonly Multiaddr[]
+}
+
+/**
+ * Reads what `connect` takes: a peer, its id as text, a multiaddr with `/p2p/…`, or several of one peer.
+ *
+ * @throws GlueberryError `INVALID_PEER_ID`, `INVALID_ADDRESS`
+ */
+export function parseTarget(target: PeerRef | string | readonly string[]): Target {
+  if (typeof target === 'string' && !target.startsWith('/')) return { peerId: parsePeerId(target), addresses: [] }
+  if (typeof target !== 'string' && !Array.isArray(target))
+    return { peerId: toPeerId(target as PeerRef), addresses: [] }
+
+  const parts = (typeof target === 'string' ? [target] : (target as readonly string[])).map(splitAddress)
+  const [first] = parts
+  if (first === undefined)
+    throw new GlueberryError('INVALID_ADDRESS', 'connect needs at least one multiaddr, got an empty list')
+  for (const { address, peerId } of parts) {
+    if (peerId === undefined) {
+      throw new GlueberryError('INVALID_ADDRESS', `the multiaddr ${address} must end with /p2p/ and the peer's id`, {
+        hint: 'a peer prints its complete addresses as node.addrs',
+      })
+    }
+    if (peerId !== first.peerId) {
+      throw new GlueberryError(
+        'INVALID_ADDRESS',
+        `the multiaddrs must be of one peer, got ${first.peerId} and ${peerId}`,
+      )
+    }
+  }
+  return { peerId: first.peerId as PeerId, addresses: [...new Set(parts.map(({ address }) => address))] }
+}
+
+/**
+ * Addresses that were given for a known peer: each may end with that peer's id.
+ *
+ * @throws GlueberryError `INVALID_ADDRESS` when malformed, or of another peer
+ */
+export function parseAddressesOf(peerId: PeerId, addresses: readonly Multiaddr[]): Multiaddr[] {
+  if (!Array.isArray(addresses)) {
+    throw new GlueberryError('INVALID_ADDRESS', `expected a list of multiaddrs, got ${String(addresses)}`)
+  }
+  return addresses.map((text) => {
+    const split = splitAddress(text)
+    if (split.peerId !== undefined && split.peerId !== peerId) {
+      throw new GlueberryError('INVALID_ADDRESS', `the multiaddr ${text} is of ${split.peerId}, not of ${peerId}`)
+    }
+    return split.address
+  })
+}
+
+/** Throws `INVALID_ADDRESS` unless the text is a multiaddr. */
+export function checkMultiaddr(text: unknown): void {
+  splitAddress(text)
+}
+
+function splitAddress(text: unknown): { address: Multiaddr; peerId?: PeerId } {
+  if (typeof text !== 'string') throw malformed(text)
+  const match = /^(.*)\/p2p\/([^/]+)$/.exec(text)
+  const address = match?.[1] ?? text
+  // The id first: an RSA id deserves its own word rather than "malformed".
+  const peerId = match?.[2] === undefined ? undefined : parsePeerId(match[2])
+  try {
+    if (address !== '' && multiaddr(address).getComponents().length > 0) {
+      return peerId === undefined ? { address } : { address, peerId }
+    }
+  } catch (cause) {
+    throw malformed(text, cause)
+  }
+  throw malformed(text)
+}
+
+function malformed(text: unknown, cause?: unknown): GlueberryError<'INVALID_ADDRESS'> {
+  return new GlueberryError(
+    'INVALID_ADDRESS',
+    `expected a multiaddr such as /ip4/127.0.0.1/tcp/9000/p2p/12D3KooW…, got ${typeof text === 'string' ? JSON.stringify(text) : String(text)}`,
+    { cause },
+  )
+}

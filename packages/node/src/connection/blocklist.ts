@@ -1,0 +1,56 @@
+import type { Cancellable, Clock } from '../clock.ts'
+import type { PeerId } from '../peer-id.ts'
+
+/** Why a peer is blocked, and until when. */
+export interface Block {
+  /** Milliseconds since 1970; for ever when absent. */
+  readonly until?: number
+  readonly reason?: string
+}
+
+/** Peers that may not connect, seen before or not. */
+export class Blocklist {
+  readonly #clock: Clock
+  readonly #blocks = new Map<PeerId, { readonly block: Block; readonly timer: Cancellable | undefined }>()
+  readonly #onEnd: (peerId: PeerId) => void
+
+  constructor(clock: Clock, onEnd: (peerId: PeerId) => void) {
+    this.#clock = clock
+    this.#onEnd = onEnd
+  }
+
+  get(peerId: PeerId): Block | undefined {
+    return this.#blocks.get(peerId)?.block
+  }
+
+  get peerIds(): Iterable<PeerId> {
+    return this.#blocks.keys()
+  }
+
+  /** Blocks, or changes how; `duration` in milliseconds. */
+  add(peerId: PeerId, duration: number | undefined, reason: string | undefined): void {
+    this.remove(peerId)
+    const block: Block = Object.freeze({
+      ...(duration === undefined ? {} : { until: this.#clock.now() + duration }),
+      ...(reason === undefined ? {} : { reason }),
+    })
+    const timer =
+      duration === undefined
+        ? undefined
+        : this.#clock.setTimer(() => {
+            this.#blocks.delete(peerId)
+            this.#onEnd(peerId)
+          }, duration)
+    this.#blocks.set(peerId, { block, timer })
+  }
+
+  remove(peerId: PeerId): void {
+    this.#blocks.get(peerId)?.timer?.cancel()
+    this.#blocks.delete(peerId)
+  }
+
+  /** Leaves no timer. */
+  clear(): void {
+    for (const peerId of [...this.#blocks.keys()]) this.remove(peerId)
+  }
+}

@@ -1,0 +1,437 @@
+import {
+  type Acknowledgement,
+  ENDED_MAX,
+  equalBytes,
+  type Ready,
+  type Refusal,
+  SESSION_ID_LENGTH,
+  type Setup,
+} from '@glueberry/wire'
+import { withSignal } from '../async.ts'
+import { type Cancellable, type Clock, deadline } from '../clock.ts'
+import { GlueberryError } from '../errors.ts'
+import type { Reason } from '../events.ts'
+import { type PeerId, peerIdBytes } from '../peer-id.ts'
+import { Session, type SessionContext, type SessionEnd, type SessionOwner } from '../session/session.ts'
+import { type ByteStream, type Link, SESSION_PROTOCOL } from '../transport.ts'
+import { arbitrate, decides } from './arbitration.ts'
+import { type ConnectionEvent, type ConnectionInput, type ConnectionState, INITIAL_STATE, transition } from './state.ts'
+
+/** What a connection brings to life and lets go of: the peer's streams. */
+export interface ConnectionStreams {
+  /** This side is about to be ready for that instance of the peer; `undefined` when there is no memory for it. */
+  begin(instance: Uint8Array): Omit<Ready, 'type'> | undefined
+  /** Messages may flow; returns whether the peer resumed. Throws when its READY cannot be. */
+  attach(session: Session): boolean
+  /** The session is over; `orderly` when a goodbye has been said. */
+  detach(orderly: boolean): void
+  acknowledge(acknowledgements: readonly Acknowledgement[]): void
+  acknowledgements(): Acknowledgement[]
+}
+
+export interface ConnectionOptions {
+  readonly peerId: PeerId
+  readonly ownPeerId: PeerId
+  readonly clock: Clock
+  readonly context: SessionContext
+  readonly streams: ConnectionStreams
+  readonly connectTimeout: number
+  readonly cooldown: number
+  dial(address: string, signal: AbortSignal): Promise<Link>
+  /** This node's SETUP, but for what is this peer's own. */
+  setup(): Omit<Setup, 'ended'>
+  /** Why this peer is not wanted now, cooldown aside. */
+  refuses(): Refusal | undefined
+  /** The state has changed; the events follow it. */
+  changed(state: ConnectionState, events: readonly ConnectionEvent[]): void
+}
+
+interface Attempt {
+  readonly promise: Promise<void>
+  readonly controller: AbortController
+  callers: number
+}
+
+/** The way to one peer: its state, the attempt in flight, and which of its sessions lives. */
+export class PeerConnection implements SessionOwner {
+  readonly #options: ConnectionOptions
+  readonly #decides: boolean
+  readonly #sessions = new Set<Session>()
+  /** Ids of the last sessions that were set up here and have ended. */
+  #endedIds: Uint8Array[] = []
+  /** At the decider: the session that others would be duplicates of. */
+  #chosen: Session | undefined
+  /** The established one. */
+  #current: Session | undefined
+  #attempt: Attempt | undefined
+  #cooldownTimer: Cancellable | undefined // in state cooldown
+  #state: ConnectionState = INITIAL_STATE
+  /** Who waits for anything to change. */
+  #waiters: (() => void)[] = []
+  readonly #closing = new Set<Promise<void>>()
+  /** Why the established session went, while another one may still replace it. */
+  #lostReason: Reason | undefined
+  /** Where the peer may be, in the order in which it is tried. */
+  readonly addresses: Set<string> = new Set()
+
+  constructor(options: ConnectionOptions) {
+    this.#options = options
+    this.#decides = decides(peerIdBytes(options.ownPeerId), peerIdBytes(options.peerId))
+  }
+
+  get state(): ConnectionState {
+    return this.#state
+  }
+
+  /** The established session. */
+  get current(): Session | undefined {
+    return this.#current
+  }
+
+  /** Whether something is going on that may lead to a session. */
+  get busy(): boolean {
+    return this.#attempt !== undefined || this.#sessions.size > 0
+  }
+
+  /** Resolves when established. One attempt at a time; who aborts leaves the others waiting. */
+  async connect(addresses: readonly string[], signal: AbortSignal | undefined): Promise<void> {
+    signal?.throwIfAborted()
+    for (const address of addresses) this.addresses.add(address)
+    if (this.#current !== undefined) return
+    const { peerId } = this.#options
+    const { until } = this.#state
+    if (this.#state.name === 'cooldown' && until !== undefined) {
+      throw new GlueberryError(
+        'COOLDOWN',
+        `${peerId} is left alone until ${new Date(until).toISOString()}, after a refusal`,
+        { peerId },
+      )
+    }
+    this.#attempt ??= this.#start()
+    const attempt = this.#attempt
+    attempt.callers++
+    try {
+      await withSignal(attempt.promise, signal)
+    } finally {
+      attempt.callers--
+      if (attempt.callers === 0 && this.#attempt === attempt) attempt.controller.abort(signal?.reason)
+    }
+  }
+
+  /** An inbound session begins. */
+  accept(link: Link, stream: ByteStream): void {
+    this.#open(link, stream)
+  }
+
+  /** The session that a data stream's header names, if it may use it now. */
+  sessionOf(link: Link, tag: Uint8Array): Session | undefined {
+    for (const session of this.#sessions) {
+      if (session.link === link && session.readySent && session.matches(tag)) return session
+    }
+    return undefined
+  }
+
+  /** Ends what there is, in good order. */
+  disconnect(goodbye: 'stopped' | 'disconnected'): void {
+    this.#attempt?.controller.abort(
+      new GlueberryError('CONNECT_FAILED', 'the attempt was called off', { peerId: this.#options.peerId }),
+    )
+    for (const session of [...this.#sessions]) session.goodbye(goodbye, { kind: 'local' })
+  }
+
+  /** Resolves when no link is still being closed; each takes a bounded time. */
+  async closed(): Promise<void> {
+    await Promise.all(this.#closing)
+  }
+
+  drain(): void {
+    this.#apply({ type: 'drain' })
+  }
+
+  /** The last state. Everything must have been ended before. */
+  close(reason: 'removed' | 'blocked' | 'gave-up' | 'expired' | 'stopped'): void {
+    this.#cooldownTimer?.cancel()
+    this.#cooldownTimer = undefined
+    this.#apply({ type: 'close', reason })
+  }
+
+  // What sessions tell.
+
+  setup(): Setup {
+    return { ...this.#options.setup(), ended: this.#endedIds }
+  }
+
+  refuses(): Refusal | undefined {
+    if (this.#state.name === 'cooldown') return { code: 'cooldown', reason: 'it was refused a short while ago' }
+    if (this.#state.name === 'closed') return { code: 'busy', reason: 'the node is stopping' }
+    return this.#options.refuses()
+  }
+
+  onSetup(session: Session): void {
+    const setup = session.remote as Setup
+    for (const id of setup.ended) {
+      for (const other of [...this.#sessions]) {
+        if (
+          other !== session &&
+          id.length === SESSION_ID_LENGTH &&
+          other.id !== undefined &&
+          equalBytes(other.id, id)
+        ) {
+          other.abandon({
+            kind: 'io',
+            error: new GlueberryError('CONNECT_FAILED', `the connection to ${session.peerId} broke`, {
+              peerId: session.peerId,
+            }),
+          })
+        }
+      }
+    }
+    const verdict = arbitrate(this.#decides, this.#chosen?.remote, setup)
+    if (verdict === 'duplicate') return session.goodbye('duplicate', { kind: 'local' })
+    if (verdict === 'choose') this.#chosen = session
+    this.#apply({ type: 'authenticated', direction: session.link.direction })
+    session.begin()
+  }
+
+  onAccepted(session: Session): void {
+    if (this.#decides || session.remoteReady !== undefined) this.#makeReady(session)
+  }
+
+  onReady(session: Session): void {
+    if (!this.#decides && session.accepted) this.#makeReady(session)
+  }
+
+  onEstablished(session: Session): void {
+    this.#current = session
+    let resumed: boolean
+    try {
+      resumed = this.#options.streams.attach(session)
+    } catch (error) {
+      return session.fail(error)
+    }
+    if (this.#current !== session) return // ended meanwhile
+    this.#lostReason = undefined
+    this.#apply({ type: 'established', direction: session.link.direction, resumed })
+    this.#notify()
+  }
+
+  onAcknowledgements(session: Session, acknowledgements: readonly Acknowledgement[]): void {
+    if (session === this.#current) this.#options.streams.acknowledge(acknowledgements)
+  }
+
+  acknowledgements(session: Session): Acknowledgement[] {
+    return session === this.#current ? this.#options.streams.acknowledgements() : []
+  }
+
+  onEnd(session: Session, end: SessionEnd): void {
+    const { streams } = this.#options
+    this.#sessions.delete(session)
+    if (session.id !== undefined) this.#endedIds = [session.id, ...this.#endedIds].slice(0, ENDED_MAX)
+    if (this.#chosen === session) this.#chosen = undefined
+    const wasCurrent = this.#current === session
+    if (wasCurrent) this.#current = undefined
+    if (wasCurrent || session.readySent) streams.detach(end.goodbye !== undefined)
+    this.#closeLink(session, end)
+
+    if (end.refusal?.code === 'application') this.#coolDown(end.reason)
+    if (wasCurrent) this.#lostReason = end.reason
+    this.#settleLoss(end.reason)
+    this.#notify()
+  }
+
+  #coolDown(reason: Reason): void {
+    const { clock, cooldown } = this.#options
+    this.#apply({ type: 'refused', until: clock.now() + cooldown, reason })
+    this.#cooldownTimer?.cancel()
+    this.#cooldownTimer = clock.setTimer(() => {
+      this.#cooldownTimer = undefined
+      this.#apply({ type: 'cooldown-over' })
+    }, cooldown)
+  }
+
+  /** `disconnected` comes when nothing is left that could replace the session. */
+  #settleLoss(reason: Reason): void {
+    const replaceable = [...this.#sessions].some((session) => session.remote !== undefined)
+    if (this.#current !== undefined || replaceable) return
+    const lost = this.#lostReason
+    this.#lostReason = undefined
+    if (lost !== undefined) this.#apply({ type: 'lost', reason: lost })
+    else if (this.#attempt === undefined) this.#apply({ type: 'lost', reason })
+  }
+
+  #start(): Attempt {
+    const controller = new AbortController()
+    const promise = this.#try(controller.signal).finally(() => {
+      this.#attempt = undefined
+    })
+    promise.catch(() => {}) // everyone who waits sees it; nobody may wait any more
+    return { promise, controller, callers: 0 }
+  }
+
+  async #try(signal: AbortSignal): Promise<void> {
+    this.#apply({ type: 'dial' })
+    try {
+      await this.#dialEach(signal)
+    } catch (error) {
+      if (this.#current === undefined)
+        this.#apply({ type: 'lost', reason: signal.aborted ? { kind: 'local' } : reasonOf(error) })
+      throw error
+    }
+  }
+
+  async #dialEach(signal: AbortSignal): Promise<void> {
+    if (await this.#anySession(signal)) return
+    const { peerId, dial, clock, connectTimeout } = this.#options
+    const limit = deadline(
+      clock,
+      connectTimeout,
+      () =>
+        new GlueberryError('CONNECT_TIMEOUT', `${peerId} could not be reached within ${connectTimeout} ms`, { peerId }),
+    )
+    const either = AbortSignal.any([signal, limit.signal])
+    const errors: GlueberryError[] = []
+    try {
+      // Addresses may be added while it tries.
+      for (const address of this.addresses) {
+        try {
+          const link = await dial(address, either)
+          limit.cancel()
+          return await this.#initiate(link, signal)
+        } catch (error) {
+          if (signal.aborted || !GlueberryError.is(error, 'CONNECT_FAILED')) throw error
+          errors.push(error)
+        }
+      }
+    } finally {
+      limit.cancel()
+    }
+    if (await this.#anySession(signal)) return
+    throw failure(peerId, errors)
+  }
+
+  /** Whether a session that is under way, whoever began it, is established. */
+  async #anySession(signal: AbortSignal): Promise<boolean> {
+    while (this.#current === undefined && [...this.#sessions].some((session) => session.remote !== undefined)) {
+      await this.#change(signal)
+    }
+    return this.#current !== undefined
+  }
+
+  async #initiate(link: Link, signal: AbortSignal): Promise<void> {
+    const { context } = this.#options
+    const limit = deadline(
+      context.clock,
+      context.handshakeTimeout,
+      () =>
+        new GlueberryError('HANDSHAKE_TIMEOUT', `${link.peerId} did not answer within ${context.handshakeTimeout} ms`, {
+          peerId: link.peerId,
+        }),
+    )
+    let stream: ByteStream
+    try {
+      stream = await link.openStream(SESSION_PROTOCOL, AbortSignal.any([signal, limit.signal]))
+    } catch (error) {
+      link.abort(error as Error)
+      throw error
+    } finally {
+      limit.cancel()
+    }
+    const session = this.#open(link, stream)
+    try {
+      while (this.#current === undefined) {
+        if (!session.ended) await this.#change(signal)
+        else if (!(await this.#anySession(signal))) throw session.end?.reason.error ?? closedError(link.peerId)
+      }
+    } catch (error) {
+      session.abandon({ kind: 'local' })
+      throw error
+    }
+  }
+
+  #open(link: Link, stream: ByteStream): Session {
+    const session = new Session(link, stream, this.#options.context, this)
+    this.#sessions.add(session)
+    void session.run()
+    return session
+  }
+
+  #makeReady(session: Session): void {
+    // Before READY every other session whose SETUP has come is over: so the positions in it are exact.
+    for (const other of [...this.#sessions]) {
+      if (other !== session && other.remote !== undefined) other.goodbye('replaced', { kind: 'local' })
+    }
+    const ready = this.#options.streams.begin((session.remote as Setup).instance)
+    if (ready === undefined) {
+      return session.refuse({ code: 'busy', reason: 'it has no memory for another peer' })
+    }
+    session.sendReady({ type: 'ready', ...ready })
+  }
+
+  #closeLink(session: Session, { reason, goodbye, refusal }: SessionEnd): void {
+    for (const other of this.#sessions) if (other.link === session.link) return
+    if (goodbye === undefined && refusal === undefined) {
+      return session.link.abort(reason.error ?? new Error('the session is over'))
+    }
+    const closing = session.link.close().finally(() => this.#closing.delete(closing))
+    this.#closing.add(closing)
+  }
+
+  #change(signal: AbortSignal): Promise<void> {
+    return withSignal(new Promise((resolve) => this.#waiters.push(resolve)), signal)
+  }
+
+  #notify(): void {
+    for (const waiter of this.#waiters.splice(0)) waiter()
+  }
+
+  #apply(input: ConnectionInput): void {
+    const { state, events } = transition(this.#state, input)
+    const before = this.#state
+    this.#state = state
+    if (state !== before || events.length > 0) this.#options.changed(state, events)
+  }
+}
+
+/** What a failed attempt means for the peer's state. */
+function reasonOf(error: unknown): Reason {
+  if (!GlueberryError.is(error)) return { kind: 'local' }
+  switch (error.code) {
+    case 'CONNECT_TIMEOUT':
+    case 'HANDSHAKE_TIMEOUT':
+      return { kind: 'timeout', error }
+    case 'CONNECT_FAILED':
+    case 'PEER_UNKNOWN':
+    case 'BUSY':
+      return { kind: 'io', error }
+    case 'PROTOCOL':
+      return { kind: 'protocol', error }
+    default:
+      return { kind: 'authentication', error }
+  }
+}
+
+function closedError(peerId: PeerId): GlueberryError {
+  return new GlueberryError('CONNECT_FAILED', `the session with ${peerId} ended before it was established`, { peerId })
+}
+
+/** Why no address led to the peer. */
+function failure(peerId: PeerId, errors: readonly GlueberryError[]): GlueberryError {
+  const [only] = errors
+  if (only === undefined) {
+    return new GlueberryError('PEER_UNKNOWN', `no address of ${peerId} is known`, {
+      peerId,
+      hint: 'connect with a multiaddr, or add the peer with addPeer',
+    })
+  }
+  if (errors.length === 1) return only
+  const hint = errors.find((error) => error.hint !== undefined)?.hint
+  return new GlueberryError(
+    'CONNECT_FAILED',
+    `no address of ${peerId} answered: ${errors.map(({ message }) => message).join('; ')}`,
+    {
+      peerId,
+      hint,
+      cause: new AggregateError(errors),
+    },
+  )
+}

@@ -1,0 +1,30 @@
+/**
+ * A peer-to-peer encrypted messaging node.
+ *
+ * @packageDocumentation
+ */
+export type { Multiaddr } from './address.ts'
+export type { Block } from './connection/blocklist.ts'
+export { type ErrorCode, type ErrorDetails, GlueberryError } from './errors.ts'
+export type {
+  Closable,
+  EventOf,
+  EventSubscription,
+  EventType,
+  Inbox,
+  NodeEvent,
+  NodeState,
+  PeerState,
+  Reason,
+} from './events.ts'
+export { Identity } from './identity.ts'
+export type { DrainReport } from './lifecycle.ts'
+export { type Health, Node, type Wait } from './node.ts'
+export type { Logger } from './observe/logger.ts'
+export type { PeerStats } from './observe/stats.ts'
+export type { Libp2pOptions, NodeOptions } from './options.ts'
+export type { PeerInfo } from './peer.ts'
+export { type LibP2PPeerId, type PeerId, type PeerRef, parsePeerId } from './peer-id.ts'
+export type { HandshakePeer, Verdict } from './session/application-handshake.ts'
+export type { Message } from './stream/message.ts'
+export type { Direction } from './transport.ts'

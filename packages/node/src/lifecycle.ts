@@ -1,0 +1,259 @@
+import { inspect } from 'node:util'
+import type { Multiaddr } from './address.ts'
+import { withSignal } from './async.ts'
+import { deadline } from './clock.ts'
+import { GlueberryError } from './errors.ts'
+import { EventHub, type NodeState } from './events.ts'
+import { seedOf } from './identity.ts'
+import type { Settings } from './options.ts'
+import type { PeerId } from './peer-id.ts'
+import { Peers } from './peers.ts'
+import type { Platform } from './platform.ts'
+import { Delivery } from './stream/delivery.ts'
+import type { Host } from './transport.ts'
+
+/** What `drain` left behind. */
+export interface DrainReport {
+  /** Nothing was left. */
+  readonly complete: boolean
+  /** Sent here, and not consumed by the peer's application. */
+  readonly unsent: readonly { peerId: PeerId; stream: string; count: number }[]
+  /** Received here, and not consumed by this application. */
+  readonly untaken: readonly { peerId: PeerId; stream: string; count: number }[]
+}
+
+/** A stream may hold so much unread before its reader has begun, beside its first window, in bytes. */
+const UNREAD_SLACK = 16 * 1024 * 1024
+
+/** A node's life, from `idle` to `stopped`: it owns the status, and closes just what was made. */
+export class Lifecycle {
+  readonly settings: Settings
+  readonly hub: EventHub
+  readonly delivery: Delivery
+  readonly peers: Peers
+  readonly #platform: Platform
+  #status: NodeState = 'idle'
+  #host: Host | undefined
+  #starting: Promise<void> | undefined // while status is `starting`
+  #draining: Promise<DrainReport> | undefined
+  #stopping: Promise<void> | undefined
+  /** Aborts when `stop` is called: whoever waits for the node's life waits for this. */
+  readonly #ending = new AbortController()
+  /** While draining: sends are refused already. */
+  #sendsRefused = false
+
+  constructor(settings: Settings, platform: Platform) {
+    this.settings = settings
+    this.#platform = platform
+    const { clock } = platform
+    this.hub = new EventHub(clock, settings.limits.eventBuffer, settings.logger)
+    this.delivery = new Delivery({
+      settle: (inbox, message) => this.peers.get(inbox.peerId)?.settle(inbox, message),
+      failed: (error) => {
+        settings.logger.error(error.message, { error: error.cause })
+        this.hub.emit({ type: 'error', error })
+      },
+    })
+    this.peers = new Peers({
+      settings,
+      clock,
+      hub: this.hub,
+      delivery: this.delivery,
+      host: () => this.#host ?? this.#fail('NOT_RUNNING', 'the node was not started'),
+    })
+    const { signal } = settings
+    if (signal?.aborted === true) void this.stop()
+    else signal?.addEventListener('abort', this.#onAbort, { once: true })
+  }
+
+  readonly #onAbort = (): void => void this.stop()
+
+  get status(): NodeState {
+    return this.#status
+  }
+
+  get addresses(): readonly Multiaddr[] {
+    return this.#host?.addresses ?? []
+  }
+
+  start(): Promise<void> {
+    if (this.#stopping !== undefined || this.#draining !== undefined)
+      return Promise.reject(this.#error('STOPPED', 'the node was stopped'))
+    if (this.#status === 'running') return Promise.resolve()
+    this.#starting ??= this.#start().finally(() => {
+      this.#starting = undefined
+    })
+    return this.#starting
+  }
+
+  drain({
+    timeout = this.settings.timeouts.drain,
+    signal,
+  }: {
+    timeout?: number
+    signal?: AbortSignal | undefined
+  }): Promise<DrainReport> {
+    this.#draining ??= this.#drain(timeout, signal)
+    return this.#draining
+  }
+
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop()
+    return this.#stopping
+  }
+
+  /** @throws GlueberryError unless connections may be made */
+  checkRunning(): void {
+    if (this.#status === 'running') return
+    if (this.#status === 'draining') this.#fail('DRAINING', 'the node is draining')
+    this.#failNotRunning()
+  }
+
+  /** @throws GlueberryError unless messages may be sent */
+  checkSending(): void {
+    if (this.#status === 'running') return
+    if (this.#status === 'draining') {
+      if (!this.#sendsRefused) return
+      this.#fail('DRAINING', 'the node is draining and takes no new messages')
+    }
+    this.#failNotRunning()
+  }
+
+  /** @throws GlueberryError `INVALID_OPTION` unless it is a small record of texts */
+  checkMetadata(metadata: unknown): void {
+    if (metadata === undefined) return
+    const { metadataSize } = this.settings.limits
+    const isRecord =
+      typeof metadata === 'object' &&
+      metadata !== null &&
+      Object.values(metadata).every((value) => typeof value === 'string')
+    if (!isRecord)
+      this.#fail(
+        'INVALID_OPTION',
+        `metadata must be a record of texts, got ${inspect(metadata, { depth: 1, maxStringLength: 60 })}`,
+      )
+    const size = Buffer.byteLength(JSON.stringify(metadata))
+    if (size > metadataSize)
+      this.#fail(
+        'INVALID_OPTION',
+        `metadata must take at most limits.metadataSize (${metadataSize}) bytes as JSON, got ${size}`,
+      )
+  }
+
+  async #start(): Promise<void> {
+    const { identity, listen, libp2p, limits, flow } = this.settings
+    this.#become('starting')
+    const privateKey = new Uint8Array(64)
+    privateKey.set(seedOf(identity))
+    privateKey.set(identity.publicKey, 32)
+    const host = this.#platform.makeHost({
+      privateKey,
+      peerId: identity.peerId,
+      listen,
+      connections: limits.connections,
+      unreadMax: Math.max(flow.window, 2 * limits.messageSize) + UNREAD_SLACK,
+      clock: this.#platform.clock,
+      libp2p,
+    })
+    try {
+      await host.start(this.peers)
+      this.#ending.signal.throwIfAborted()
+    } catch (error) {
+      await host.stop()
+      if (this.#ending.signal.aborted) this.#fail('STOPPED', 'the node was stopped while it started')
+      this.#become('idle')
+      throw error
+    } finally {
+      privateKey.fill(0)
+    }
+    this.#host = host
+    this.#become('running')
+  }
+
+  async #drain(timeout: number, signal: AbortSignal | undefined): Promise<DrainReport> {
+    const { logger } = this.settings
+    if (this.#status !== 'running') {
+      await this.stop()
+      return this.#report
+    }
+    this.#become('draining')
+    for (const peer of this.peers.all) {
+      peer.connection.drain()
+      peer.traffic.receiver.freeze()
+    }
+    if (this.delivery.insideHandler) logger.warn('drain was called inside a handler: it does not wait for that one')
+    for (const name of this.delivery.pulledNames()) {
+      logger.info(
+        `drain waits for the consumer of ${JSON.stringify(name)}; a loop that waits for drain would wait for itself`,
+      )
+    }
+    const limit = deadline(this.#platform.clock, timeout, () =>
+      this.#error('DRAINING', `draining took longer than ${timeout} ms`),
+    )
+    const signals = [limit.signal, this.#ending.signal, ...(signal === undefined ? [] : [signal])]
+    const over = AbortSignal.any(signals)
+    try {
+      await withSignal(this.delivery.idle(), over)
+      this.#sendsRefused = true
+      await withSignal(Promise.all([...this.peers.all].map((peer) => peer.traffic.flush(undefined, over))), over)
+    } catch (error) {
+      logger.warn('draining ended early', { error })
+    } finally {
+      limit.cancel()
+    }
+    await this.stop()
+    return this.#report
+  }
+
+  /** Taken when stopping begins, so that it says what was really left. */
+  #report: DrainReport = { complete: true, unsent: [], untaken: [] }
+
+  async #stop(): Promise<void> {
+    const { logger, signal } = this.settings
+    const wasStarting = this.#starting
+    this.#become('stopping')
+    this.#ending.abort(this.#error('STOPPED', 'the node was stopped'))
+    signal?.removeEventListener('abort', this.#onAbort)
+    this.#report = this.#whatIsLeft()
+    this.delivery.end()
+    await wasStarting?.catch(() => {}) // its caller is told
+    await this.peers.stop()
+    await this.#host?.stop().catch((error) => logger.error('the host did not stop cleanly', { error }))
+    this.#become('stopped')
+    this.hub.close()
+  }
+
+  #whatIsLeft(): DrainReport {
+    const unsent: { peerId: PeerId; stream: string; count: number }[] = []
+    const untaken: { peerId: PeerId; stream: string; count: number }[] = []
+    for (const { peerId, traffic } of this.peers.all) {
+      for (const { name, count } of traffic.unsent()) unsent.push({ peerId, stream: name, count })
+      for (const inbox of traffic.receiver.inboxes) {
+        const count = inbox.waiting + inbox.inFlight
+        if (count > 0) untaken.push({ peerId, stream: inbox.name, count })
+      }
+    }
+    return { complete: unsent.length === 0 && untaken.length === 0, unsent, untaken }
+  }
+
+  #become(status: NodeState): void {
+    if (this.#status === status) return
+    this.#status = status
+    this.settings.logger.debug(`node is ${status}`, { peerId: this.settings.identity.peerId })
+    this.hub.emit({ type: 'status', status })
+  }
+
+  #failNotRunning(): never {
+    const ended = this.#status === 'stopping' || this.#status === 'stopped'
+    if (ended) this.#fail('STOPPED', 'the node was stopped')
+    this.#fail('NOT_RUNNING', 'the node was not started: await node.start() first')
+  }
+
+  #error(code: 'STOPPED' | 'DRAINING' | 'NOT_RUNNING' | 'INVALID_OPTION', message: string): GlueberryError {
+    return new GlueberryError(code, message)
+  }
+
+  #fail(code: 'STOPPED' | 'DRAINING' | 'NOT_RUNNING' | 'INVALID_OPTION', message: string): never {
+    throw this.#error(code, message)
+  }
+}

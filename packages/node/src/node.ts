@@ -1,0 +1,396 @@
+import { isStreamName } from '@glueberry/wire'
+import { type Multiaddr, parseAddressesOf, parseTarget } from './address.ts'
+import { GlueberryError } from './errors.ts'
+import type {
+  Closable,
+  EventOf,
+  EventSubscription,
+  EventType,
+  Inbox,
+  NodeEvent,
+  NodeState,
+  PeerState,
+} from './events.ts'
+import { type DrainReport, Lifecycle } from './lifecycle.ts'
+import type { PeerStats } from './observe/stats.ts'
+import { type NodeOptions, verifyOptions } from './options.ts'
+import type { Peer, PeerInfo } from './peer.ts'
+import { type PeerId, type PeerRef, toPeerId } from './peer-id.ts'
+import { type Platform, systemPlatform } from './platform.ts'
+import type { Message } from './stream/message.ts'
+
+/** A wait that its caller can give up; it then rejects with the signal's reason. */
+export interface Wait {
+  signal?: AbortSignal | undefined
+}
+
+/** The answer of a health check. */
+export interface Health {
+  /** The node runs. */
+  readonly ok: boolean
+  readonly status: NodeState
+  /** How many peers are in each state. */
+  readonly peers: Readonly<Record<PeerState, number>>
+  /** Messages received and not yet consumed, in cost (bytes and 256 for each). */
+  readonly held: number
+  /** Messages sent and not yet consumed by their peers, in bytes. */
+  readonly buffered: number
+}
+
+const encoder = new TextEncoder()
+const CONNECTION_EVENTS = [
+  'connecting',
+  'connected',
+  'established',
+  'disconnected',
+  'reconnecting',
+  'cooldown',
+  'closed',
+] as const
+
+/**
+ * A peer-to-peer messaging node: named streams to other nodes, encrypted and authenticated, every message once and in
+ * order while both programs live. All methods may be called at any time, from any handler too.
+ *
+ * @typeParam S the names that this program sends on and accepts
+ */
+export class Node<S extends string = string> implements AsyncDisposable {
+  readonly #life: Lifecycle
+
+  /**
+   * Makes a node; nothing happens before `start`.
+   *
+   * @throws GlueberryError `INVALID_OPTION` that names every bad option, what it got and what it wants
+   */
+  constructor(options: NodeOptions<S>)
+  /** @internal For tests: another clock, another host. */
+  constructor(options: NodeOptions<S>, platform: Platform)
+  constructor(options: NodeOptions<S>, platform: Platform = systemPlatform) {
+    this.#life = new Lifecycle(verifyOptions(options), platform)
+  }
+
+  /**
+   * Listens and begins to work. A start that fails leaves nothing behind and can be tried again.
+   *
+   * @throws GlueberryError `INVALID_ADDRESS` when it cannot listen, `STOPPED` when it was stopped
+   */
+  async start(): Promise<this> {
+    await this.#life.start()
+    return this
+  }
+
+  get peerId(): PeerId {
+    return this.#life.settings.identity.peerId
+  }
+
+  /** The Ed25519 public key, 32 bytes; a copy. */
+  get publicKey(): Uint8Array<ArrayBuffer> {
+    return this.#life.settings.identity.publicKey
+  }
+
+  /** Complete multiaddrs that this node listens on, its id included: what another node connects to. */
+  get addrs(): readonly Multiaddr[] {
+    return this.#life.addresses
+  }
+
+  get status(): NodeState {
+    return this.#life.status
+  }
+
+  /**
+   * Accepts one more stream name from now on, from peers that are connected too.
+   *
+   * @throws GlueberryError `INVALID_STREAM`; `INVALID_OPTION` when the budgets cannot hold it
+   */
+  addStream(name: string): void {
+    checkName(name)
+    this.#life.peers.addName(name)
+  }
+
+  /**
+   * Puts a peer into the address book and, unless `connect` is false, connects to it in the background.
+   *
+   * @throws GlueberryError `INVALID_ADDRESS`, `PEER_BLOCKED`; `INVALID_OPTION` for metadata that is too large
+   */
+  async addPeer(
+    peer: PeerRef,
+    multiaddrs: readonly Multiaddr[],
+    options: { metadata?: Record<string, string>; connect?: boolean } = {},
+  ): Promise<void> {
+    const peerId = toPeerId(peer)
+    const addresses = parseAddressesOf(peerId, multiaddrs)
+    this.#life.checkMetadata(options.metadata)
+    this.#life.peers.add(peerId, addresses, options.metadata)
+    if (options.connect === false || this.#life.status !== 'running') return
+    this.#life.peers.connect({ peerId, addresses }, undefined).catch((error) => {
+      this.#life.settings.logger.info('a peer of the address book could not be reached', { peerId, error })
+    })
+  }
+
+  /** Ends the session, gives up what is kept (`undelivered`), and forgets the peer. */
+  async removePeer(peer: PeerRef): Promise<void> {
+    await this.#life.peers.remove(toPeerId(peer), 'removed')
+  }
+
+  /**
+   * Ends a session with the peer and admits none, in either direction; for peers never seen too.
+   *
+   * @param options `duration` in milliseconds (default: until `unblockPeer`), and a `reason` for `getPeer`
+   */
+  async blockPeer(peer: PeerRef, options: { duration?: number; reason?: string } = {}): Promise<void> {
+    const { duration, reason } = options
+    if (duration !== undefined && !(duration > 0)) {
+      throw new GlueberryError(
+        'INVALID_OPTION',
+        `duration must be a number of milliseconds above 0, got ${String(duration)}`,
+      )
+    }
+    await this.#life.peers.block(toPeerId(peer), duration, reason)
+  }
+
+  /** Admits the peer again. */
+  async unblockPeer(peer: PeerRef): Promise<void> {
+    this.#life.peers.unblock(toPeerId(peer))
+  }
+
+  /** What is known of a peer; the same frozen value until something changes. */
+  getPeer(peer: PeerRef): PeerInfo | undefined {
+    return this.#life.peers.info(toPeerId(peer))
+  }
+
+  /** Every known peer; the same frozen list until something changes. */
+  listPeers(): readonly PeerInfo[] {
+    return this.#life.peers.list()
+  }
+
+  /**
+   * Connects, and resolves with the peer's id once both applications have accepted. Each address is tried once.
+   * Calls for one peer share one attempt; aborting one spares the others.
+   *
+   * @param target a peer whose addresses are known, its id as text, a multiaddr with `/p2p/…`, or several of one peer
+   * @throws GlueberryError `CONNECT_FAILED`, `CONNECT_TIMEOUT`, `HANDSHAKE_TIMEOUT`, `HANDSHAKE_REFUSED`, `COOLDOWN`,
+   * `NETWORK_MISMATCH`, `VERSION_MISMATCH`, `BUSY`, `PEER_BLOCKED`, `PEER_UNKNOWN` (no address), `INVALID_ADDRESS`,
+   * `INVALID_PEER_ID`; the signal's reason when aborted
+   */
+  async connect(target: PeerRef | string | readonly string[], options: Wait = {}): Promise<PeerId> {
+    const parsed = parseTarget(target)
+    this.#life.checkRunning()
+    await this.#life.peers.connect(parsed, options.signal)
+    return parsed.peerId
+  }
+
+  /** Ends the session in good order. What is kept stays for the next `connect`, `timeouts.resume` long. */
+  async disconnect(peer: PeerRef): Promise<void> {
+    await this.#life.peers.disconnect(toPeerId(peer))
+  }
+
+  /**
+   * Sends a message: bytes, which are copied, or a text as UTF-8. Resolves when it is accepted into the peer's credit
+   * (while the peer is away, into `flow.sendBuffer`); with `confirm`, when the peer's application has consumed it.
+   * Messages to one peer on one name arrive in the order of the calls, each once.
+   *
+   * @throws GlueberryError `NOT_RUNNING`, `DRAINING`, `STOPPED`, `PEER_UNKNOWN`, `PEER_BLOCKED`, `INVALID_STREAM`,
+   * `STREAM_NOT_ACCEPTED`, `MESSAGE_TOO_LARGE`, `TOO_MANY_WAITING`, `BUFFER_FULL`, `PEER_REMOVED`; `UNCONFIRMED` or
+   * `UNDELIVERED` after acceptance; the signal's reason when aborted before it, which leaves no gap
+   */
+  send(peer: PeerRef, stream: S, data: Uint8Array | string, options?: Wait & { confirm?: boolean }): Promise<void> {
+    try {
+      const record = this.#sendTo(peer, stream)
+      const signal = options?.signal
+      signal?.throwIfAborted()
+      return record.send(stream, bytesOf(data), { confirm: options?.confirm === true, signal })
+    } catch (error) {
+      return Promise.reject(error)
+    }
+  }
+
+  /** Like `send`, but false where that would wait; never overtakes a `send` that waits. @throws where `send` would reject */
+  trySend(peer: PeerRef, stream: S, data: Uint8Array | string): boolean {
+    return this.#sendTo(peer, stream).traffic.trySend(stream, bytesOf(data))
+  }
+
+  /** What was sent to a peer, on one name or on all, and is not yet consumed by its application. */
+  buffered(peer: PeerRef, stream?: S): { readonly messages: number; readonly bytes: number } {
+    return this.#life.peers.get(toPeerId(peer))?.traffic.buffered(stream) ?? { messages: 0, bytes: 0 }
+  }
+
+  /**
+   * Resolves when everything sent before has been consumed: to one peer or to all, on one name or on all.
+   *
+   * @throws GlueberryError `UNDELIVERED` when some of it is given up; the signal's reason when aborted
+   */
+  async flush(peer?: PeerRef, options: Wait & { stream?: S } = {}): Promise<void> {
+    const peers = peer === undefined ? [...this.#life.peers.all] : [this.#life.peers.get(toPeerId(peer))]
+    await Promise.all(peers.map((each) => each?.traffic.flush(options.stream, options.signal)))
+  }
+
+  /**
+   * Messages as an async iterator; without names, on all that this node accepts now. A message is consumed when the
+   * promise of `next()` has resolved. Leaving the loop frees the names.
+   *
+   * @throws GlueberryError `STREAM_TAKEN`, `INVALID_STREAM`
+   */
+  messages<T extends S = S>(streams?: T | readonly T[]): Inbox<Message<T>> {
+    return this.#life.delivery.messages(this.#consumed(streams)) as Inbox<Message<T>>
+  }
+
+  /**
+   * Calls the handler with each message, in order for each peer (unless `ordered` is false), peers side by side, at
+   * most `concurrency` (default 64) at once. A message is consumed when its handler has settled; a rejection becomes
+   * an `error` event. The handler's signal aborts when this is closed or the node stops. May be called before `start`.
+   *
+   * @throws GlueberryError `STREAM_TAKEN`, `INVALID_STREAM`, `INVALID_OPTION`
+   */
+  handle<T extends S>(
+    streams: T | readonly T[],
+    handler: (message: Message<T>, signal: AbortSignal) => unknown,
+    options: Wait & { concurrency?: number; ordered?: boolean } = {},
+  ): Closable {
+    const { concurrency = 64, ordered = true, signal } = options
+    if (typeof handler !== 'function')
+      throw new GlueberryError('INVALID_OPTION', `handler must be a function, got ${String(handler)}`)
+    if (!(concurrency >= 1) || !(Number.isInteger(concurrency) || concurrency === Number.POSITIVE_INFINITY)) {
+      throw new GlueberryError(
+        'INVALID_OPTION',
+        `concurrency must be an integer of at least 1, got ${String(concurrency)}`,
+      )
+    }
+    const names = this.#consumed(streams)
+    return this.#life.delivery.handle(names, handler as (message: Message, signal: AbortSignal) => unknown, {
+      concurrency,
+      ordered,
+      signal,
+    })
+  }
+
+  /** Events from this call on, filtered by peers and types; bounded, see {@link EventSubscription}. */
+  subscribeEvents<T extends EventType = EventType>(
+    filter: { peers?: readonly PeerRef[]; types?: readonly T[] } = {},
+  ): EventSubscription<EventOf<T>> {
+    const { peers, types } = filter
+    return this.#life.hub.subscribe({
+      ...(peers === undefined ? {} : { peers: new Set(peers.map(toPeerId)) }),
+      ...(types === undefined ? {} : { types: new Set<EventType>(types) }),
+    }) as EventSubscription<EventOf<T>>
+  }
+
+  /** Events of one peer. */
+  eventsForPeer(peer: PeerRef): EventSubscription {
+    return this.subscribeEvents({ peers: [peer] })
+  }
+
+  /** Events that tell of a peer's coming into one of these states. */
+  eventsForStates(...states: readonly PeerState[]): EventSubscription {
+    return this.subscribeEvents({
+      types: CONNECTION_EVENTS.filter((type) => states.includes(type)),
+    }) as EventSubscription
+  }
+
+  /** Calls the handler with each event of these types; returns what ends it. What a handler throws is logged. */
+  on<T extends EventType>(types: T | readonly T[], handler: (event: EventOf<T>) => void, options?: Wait): () => void
+  on(types: '*', handler: (event: NodeEvent) => void, options?: Wait): () => void
+  on(types: EventType | readonly EventType[] | '*', handler: (event: never) => void, options: Wait = {}): () => void {
+    const { signal } = options
+    if (signal?.aborted === true) return () => undefined
+    const wanted = types === '*' ? {} : { types: new Set(typeof types === 'string' ? [types] : types) }
+    const off = this.#life.hub.on(wanted, handler as (event: NodeEvent) => unknown)
+    const end = (): void => {
+      signal?.removeEventListener('abort', end)
+      off()
+    }
+    signal?.addEventListener('abort', end, { once: true })
+    return end
+  }
+
+  /**
+   * Ends in good order: waits until what has come is consumed here, then refuses new sends and waits until what was
+   * sent is consumed there, then stops; at its time-out (`timeouts.drain`) it stops all the same. Never rejects:
+   * the report says what was left.
+   */
+  drain(options: Wait & { timeout?: number } = {}): Promise<DrainReport> {
+    return this.#life.drain(options)
+  }
+
+  /**
+   * Stops: every wait ends, every connection closes, and no timer, socket or listener is left. Does not wait for the
+   * application's loops and handlers. What was not delivered is told by `undelivered` events. All calls get one promise.
+   */
+  stop(): Promise<void> {
+    return this.#life.stop()
+  }
+
+  /** `drain` with 5 s. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.drain({ timeout: 5000 })
+  }
+
+  /** What has passed between this node and a peer; a copy. */
+  peerStats(peer: PeerRef): PeerStats | undefined {
+    return this.#life.peers.get(toPeerId(peer))?.stats
+  }
+
+  /** The statistics of all known peers; a copy. */
+  allPeerStats(): ReadonlyMap<PeerId, PeerStats> {
+    return new Map([...this.#life.peers.all].map((peer) => [peer.peerId, peer.stats]))
+  }
+
+  /** How things are; cheap enough to be asked often. */
+  health(): Health {
+    const { peers, status } = this.#life
+    let buffered = 0
+    for (const peer of peers.all) buffered += peer.traffic.buffered().bytes
+    return { ok: status === 'running', status, peers: peers.count(), held: peers.held, buffered }
+  }
+
+  #sendTo(peer: PeerRef, stream: string): Peer {
+    this.#life.checkSending()
+    const { peers } = this.#life
+    const record = typeof peer === 'string' ? peers.get(peer) : peers.get(toPeerId(peer))
+    if (record === undefined) {
+      const peerId = toPeerId(peer)
+      const blocked = peers.info(peerId)?.blocked !== undefined
+      throw new GlueberryError(
+        blocked ? 'PEER_BLOCKED' : 'PEER_UNKNOWN',
+        `${peerId} is ${blocked ? 'blocked' : 'neither connected nor in the address book'}`,
+        {
+          peerId,
+          hint: blocked ? 'unblock it with unblockPeer' : 'connect to it first',
+        },
+      )
+    }
+    if (!record.traffic.uses(stream)) checkName(stream)
+    return record
+  }
+
+  #consumed(streams: string | readonly string[] | undefined): readonly string[] {
+    const names =
+      streams === undefined ? this.#life.peers.names : typeof streams === 'string' ? [streams] : [...new Set(streams)]
+    for (const name of names) {
+      checkName(name)
+      if (!this.#life.peers.names.includes(name)) {
+        throw new GlueberryError('INVALID_STREAM', `this node does not accept the stream ${JSON.stringify(name)}`, {
+          stream: name,
+          hint: 'name it in the option `streams`, or call addStream first',
+        })
+      }
+    }
+    return names
+  }
+}
+
+function checkName(name: unknown): void {
+  if (typeof name === 'string' && isStreamName(name)) return
+  throw new GlueberryError(
+    'INVALID_STREAM',
+    `a stream name has 1 to 64 characters of [A-Za-z0-9._-], got ${JSON.stringify(name)}`,
+  )
+}
+
+function bytesOf(data: Uint8Array | string): Uint8Array {
+  if (typeof data === 'string') return encoder.encode(data)
+  if (data instanceof Uint8Array) return data
+  throw new GlueberryError(
+    'INVALID_OPTION',
+    `data must be a string or a Uint8Array, got ${data === null ? 'null' : typeof data}`,
+  )
+}

@@ -1,0 +1,326 @@
+import { inspect } from 'node:util'
+import { isStreamName, MESSAGE_OVERHEAD, NETWORK_NAME_MAX, STREAM_NAMES_MAX } from '@glueberry/wire'
+import type { Libp2pOptions as AllLibp2pOptions } from 'libp2p'
+import { checkMultiaddr, type Multiaddr } from './address.ts'
+import { GlueberryError } from './errors.ts'
+import { Identity } from './identity.ts'
+import { type Logger, silentLogger } from './observe/logger.ts'
+import type { HandshakePeer, Verdict } from './session/application-handshake.ts'
+
+/** libp2p's own options, for transports and services beyond TCP. */
+export type Libp2pOptions = Pick<Partial<AllLibp2pOptions>, 'transports' | 'services' | 'peerDiscovery' | 'addresses'>
+
+/** How a node is made. Durations are milliseconds, sizes bytes. */
+export interface NodeOptions<S extends string> {
+  /** Who this node is. Two running programs must not share one. */
+  identity: Identity
+  /** Names of the streams that this node accepts, at most `limits.streams`: 1 to 64 characters of `[A-Za-z0-9._-]`. */
+  streams: readonly S[]
+  /** Multiaddrs to listen on; port 0 takes a free one. Default: none, the node only dials. */
+  listen?: readonly Multiaddr[]
+  /** Nodes of different networks refuse one another. 1 to 64 characters, default `'default'`. */
+  network?: string
+  /** Decides about each peer, after it has been authenticated. Default: accepts everyone. */
+  handshake?: (peer: HandshakePeer) => Promise<Verdict>
+  flow?: {
+    /** Credit that a peer gets for one name, in cost: a message costs its size + 256. Default 8 MiB. */
+    window?: number
+    /** What is accepted and kept for a peer that is away. Default 8 MiB. */
+    sendBuffer?: number
+    /** What `send` does when that is full: wait (default), or reject with `BUFFER_FULL`. */
+    overflow?: 'wait' | 'error'
+    /** What one peer's unread messages may take here. Default 64 MiB. */
+    peerBudget?: number
+    /** What all peers' unread messages together may take here. Default 512 MiB. */
+    nodeBudget?: number
+  }
+  heartbeat?: {
+    /** How often a peer is pinged. Default 3 s. */
+    interval?: number
+    /** After how much silence a peer is taken for dead; more than `interval`. Default 9 s. */
+    timeout?: number
+  }
+  timeouts?: {
+    /** For a dial. Default 30 s. */
+    connect?: number
+    /** For everything between a connection and an established session. Default 30 s. */
+    handshake?: number
+    /** For `drain`. Default 30 s. */
+    drain?: number
+    /** How long messages are kept for a peer that is away. Default 10 min. */
+    resume?: number
+    /** How long a refused peer is left alone, and not admitted. Default 60 s. */
+    cooldown?: number
+  }
+  limits?: {
+    /** The largest message, sent or accepted. Default 1 MiB, at most 64 MiB, and it must fit into `flow.window`. */
+    messageSize?: number
+    /** Connections at once. Default 300. */
+    connections?: number
+    /** Inbound connections that are not yet established. Default 64. */
+    pendingConnections?: number
+    /** The same, from one address. Default 8. */
+    pendingPerAddress?: number
+    /** Calls of `send` that may wait for one peer and name. Default 1,024. */
+    waitingSends?: number
+    /** Events that are kept for one subscriber. Default 100. */
+    eventBuffer?: number
+    /** Metadata of one peer, as JSON. Default 4 KiB. */
+    metadataSize?: number
+    /** Names that this node accepts. Default and largest 64. */
+    streams?: number
+  }
+  /** Default: silent. `console` and pino fit. */
+  logger?: Logger
+  /** Stops the node when it aborts. */
+  signal?: AbortSignal | undefined
+  libp2p?: Libp2pOptions
+}
+
+/** Every option, checked and filled in. */
+export interface Settings {
+  readonly identity: Identity
+  readonly streams: readonly string[]
+  readonly listen: readonly Multiaddr[]
+  readonly network: string
+  readonly handshake: ((peer: HandshakePeer) => Promise<Verdict>) | undefined
+  readonly flow: {
+    readonly window: number
+    readonly sendBuffer: number
+    readonly overflow: 'wait' | 'error'
+    readonly peerBudget: number
+    readonly nodeBudget: number
+  }
+  readonly heartbeat: { readonly interval: number; readonly timeout: number }
+  readonly timeouts: {
+    readonly connect: number
+    readonly handshake: number
+    readonly drain: number
+    readonly resume: number
+    readonly cooldown: number
+  }
+  readonly limits: {
+    readonly messageSize: number
+    readonly connections: number
+    readonly pendingConnections: number
+    readonly pendingPerAddress: number
+    readonly waitingSends: number
+    readonly eventBuffer: number
+    readonly metadataSize: number
+    readonly streams: number
+  }
+  readonly logger: Logger
+  readonly signal: AbortSignal | undefined
+  readonly libp2p: Libp2pOptions
+}
+
+const KiB = 1024
+const MiB = 1024 * KiB
+const SECOND = 1000
+const MINUTE = 60 * SECOND
+const YEAR = 365 * 24 * 60 * MINUTE
+
+/** An integer option: its default, its smallest and its largest value. */
+type Range = readonly [standard: number, min: number, max: number]
+
+const RANGES = {
+  flow: {
+    window: [8 * MiB, 1 * KiB, 1024 * MiB],
+    sendBuffer: [8 * MiB, 0, 64 * 1024 * MiB],
+    peerBudget: [64 * MiB, 1 * KiB, 64 * 1024 * MiB],
+    nodeBudget: [512 * MiB, 1 * KiB, 1024 * 1024 * MiB],
+  },
+  heartbeat: { interval: [3 * SECOND, 10, YEAR], timeout: [9 * SECOND, 20, YEAR] },
+  timeouts: {
+    connect: [30 * SECOND, 1, YEAR],
+    handshake: [30 * SECOND, 1, YEAR],
+    drain: [30 * SECOND, 0, YEAR],
+    resume: [10 * MINUTE, 0, YEAR],
+    cooldown: [60 * SECOND, 0, YEAR],
+  },
+  limits: {
+    messageSize: [1 * MiB, 1, 64 * MiB],
+    connections: [300, 1, 1_000_000],
+    pendingConnections: [64, 1, 1_000_000],
+    pendingPerAddress: [8, 1, 1_000_000],
+    waitingSends: [1024, 1, 1_000_000],
+    eventBuffer: [100, 1, 1_000_000],
+    metadataSize: [4 * KiB, 2, 1 * MiB],
+    streams: [STREAM_NAMES_MAX, 1, STREAM_NAMES_MAX],
+  },
+} as const satisfies Record<string, Record<string, Range>>
+
+const KNOWN = new Set([
+  ...['identity', 'streams', 'listen', 'network', 'handshake', 'logger', 'signal', 'libp2p'],
+  ...Object.keys(RANGES),
+])
+
+/** Credit that a name begins with, whatever is left to grow: at least one largest message. */
+export function firstWindow(settings: Pick<Settings, 'flow' | 'limits'>): number {
+  return Math.min(settings.flow.window, Math.max(256 * KiB, settings.limits.messageSize + MESSAGE_OVERHEAD))
+}
+
+/**
+ * Checks all options at once and fills in the defaults.
+ *
+ * @throws GlueberryError `INVALID_OPTION` that names every bad one, what it got and what it wants
+ */
+export function verifyOptions(options: NodeOptions<string>): Settings {
+  const problems: string[] = []
+  const expect = (holds: boolean, name: string, wanted: string, got: unknown): boolean => {
+    if (!holds) problems.push(`${name} must be ${wanted}, got ${show(got)}`)
+    return holds
+  }
+  if (!expect(isObject(options), 'options', 'an object', options)) throw invalid(problems)
+
+  for (const name of Object.keys(options)) {
+    if (!KNOWN.has(name)) problems.push(`${name} is not an option`)
+  }
+  expect(
+    options.identity instanceof Identity,
+    'identity',
+    'an Identity, as Identity.generate() makes one',
+    options.identity,
+  )
+
+  const group = <G extends keyof typeof RANGES>(name: G): Record<keyof (typeof RANGES)[G], number> => {
+    const given = (options[name] ?? {}) as Record<string, unknown>
+    const ranges: Record<string, Range> = RANGES[name]
+    const values = Object.fromEntries(Object.entries(ranges).map(([key, [standard]]) => [key, standard]))
+    if (expect(isObject(given), name, 'an object', given)) {
+      for (const [key, value] of Object.entries(given)) {
+        const range = ranges[key]
+        if (range === undefined) {
+          if (!(name === 'flow' && key === 'overflow')) problems.push(`${name}.${key} is not an option`)
+          continue
+        }
+        if (value === undefined) continue
+        const [, min, max] = range
+        const fits = Number.isInteger(value) && (value as number) >= min && (value as number) <= max
+        expect(fits, `${name}.${key}`, `an integer from ${min} to ${max}`, value)
+        values[key] = value as number
+      }
+    }
+    return values as Record<keyof (typeof RANGES)[G], number>
+  }
+  const overflow = options.flow?.overflow ?? 'wait'
+  const flow = { ...group('flow'), overflow }
+  const heartbeat = group('heartbeat')
+  const timeouts = group('timeouts')
+  const limits = group('limits')
+  expect(overflow === 'wait' || overflow === 'error', 'flow.overflow', "'wait' or 'error'", overflow)
+  expect(
+    heartbeat.timeout > heartbeat.interval,
+    'heartbeat.timeout',
+    `more than heartbeat.interval (${heartbeat.interval})`,
+    heartbeat.timeout,
+  )
+
+  const streams = options.streams
+  if (expect(Array.isArray(streams), 'streams', 'a list of names', streams)) {
+    for (const name of streams) {
+      expect(
+        typeof name === 'string' && isStreamName(name),
+        'streams',
+        'names of 1 to 64 characters of [A-Za-z0-9._-]',
+        name,
+      )
+    }
+    expect(new Set(streams).size === streams.length, 'streams', 'names that are all different', streams)
+    expect(
+      streams.length <= limits.streams,
+      'streams',
+      `at most limits.streams (${limits.streams}) names`,
+      streams.length,
+    )
+  }
+
+  const listen = options.listen ?? []
+  if (expect(Array.isArray(listen), 'listen', 'a list of multiaddrs', listen)) {
+    for (const address of listen) {
+      try {
+        checkMultiaddr(address)
+      } catch {
+        expect(false, 'listen', 'multiaddrs such as /ip4/127.0.0.1/tcp/0', address)
+      }
+    }
+  }
+
+  const network = options.network ?? 'default'
+  expect(
+    typeof network === 'string' && network.length >= 1 && network.length <= NETWORK_NAME_MAX,
+    'network',
+    `a text of 1 to ${NETWORK_NAME_MAX} characters`,
+    network,
+  )
+  expect(
+    options.handshake === undefined || typeof options.handshake === 'function',
+    'handshake',
+    'a function',
+    options.handshake,
+  )
+  expect(
+    options.signal === undefined || options.signal instanceof AbortSignal,
+    'signal',
+    'an AbortSignal',
+    options.signal,
+  )
+  expect(options.libp2p === undefined || isObject(options.libp2p), 'libp2p', 'an object', options.libp2p)
+  const logger = options.logger ?? silentLogger
+  for (const level of ['debug', 'info', 'warn', 'error'] as const) {
+    expect(
+      typeof (logger as Partial<Logger>)[level] === 'function',
+      `logger.${level}`,
+      'a function',
+      (logger as Partial<Logger>)[level],
+    )
+  }
+
+  if (problems.length === 0) problems.push(...budgetProblems(flow, limits.messageSize, streams.length))
+  if (problems.length > 0) throw invalid(problems)
+  return {
+    identity: options.identity,
+    streams: [...streams],
+    listen: [...listen],
+    network,
+    handshake: options.handshake,
+    flow,
+    heartbeat,
+    timeouts,
+    limits,
+    logger,
+    signal: options.signal,
+    libp2p: options.libp2p ?? {},
+  }
+}
+
+/** What of these cannot hold: every name of a peer must have room for one largest message, or names would starve one another. */
+export function budgetProblems(flow: Settings['flow'], messageSize: number, streams: number): string[] {
+  const problems: string[] = []
+  if (flow.window < messageSize + MESSAGE_OVERHEAD) {
+    problems.push(
+      `flow.window must hold one message of limits.messageSize and ${MESSAGE_OVERHEAD} bytes (${messageSize + MESSAGE_OVERHEAD}), got ${flow.window}`,
+    )
+  }
+  if (flow.peerBudget < messageSize * streams) {
+    problems.push(
+      `flow.peerBudget must hold one largest message for each of ${streams} streams (${messageSize * streams}), got ${flow.peerBudget}`,
+    )
+  }
+  if (flow.nodeBudget < flow.peerBudget) {
+    problems.push(`flow.nodeBudget must be at least flow.peerBudget (${flow.peerBudget}), got ${flow.nodeBudget}`)
+  }
+  return problems
+}
+
+function invalid(problems: readonly string[]): GlueberryError<'INVALID_OPTION'> {
+  return new GlueberryError('INVALID_OPTION', problems.join('; '))
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function show(value: unknown): string {
+  return inspect(value, { depth: 0, breakLength: Number.POSITIVE_INFINITY, maxStringLength: 60 })
+}

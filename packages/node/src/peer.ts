@@ -1,0 +1,355 @@
+import type { ByteQueue, DataHeader, Refusal, Setup } from '@glueberry/wire'
+import type { Multiaddr } from './address.ts'
+import { type Cancellable, type Clock, deadline } from './clock.ts'
+import type { Block, Blocklist } from './connection/blocklist.ts'
+import { PeerConnection } from './connection/connection.ts'
+import type { ConnectionEvent, ConnectionState } from './connection/state.ts'
+import { type ErrorCode, GlueberryError } from './errors.ts'
+import type { EventHub, NewEvent, PeerState, Reason } from './events.ts'
+import type { PeerStats } from './observe/stats.ts'
+import { firstWindow, type Settings } from './options.ts'
+import type { PeerId } from './peer-id.ts'
+import type { Session, SessionContext } from './session/session.ts'
+import { Budget } from './stream/budget.ts'
+import type { Delivery } from './stream/delivery.ts'
+import type { Inbox } from './stream/inbox.ts'
+import type { ReceivedMessage } from './stream/message.ts'
+import type { SessionPort } from './stream/port.ts'
+import { readDataStream } from './stream/reader.ts'
+import { Receiver } from './stream/receiver.ts'
+import { Traffic } from './stream/traffic.ts'
+import { type ByteStream, DATA_PROTOCOL, type Direction, type Link } from './transport.ts'
+
+/** What is known of a peer: a frozen value that stays identical until something changes. */
+export interface PeerInfo {
+  readonly peerId: PeerId
+  readonly state: PeerState
+  /** Who dialed, while there is a connection. */
+  readonly direction?: Direction
+  /** In the address book. */
+  readonly saved: boolean
+  readonly addresses: readonly Multiaddr[]
+  readonly metadata: Readonly<Record<string, string>>
+  /** The next attempt to reach it. */
+  readonly retry?: { readonly attempt: number; readonly at: number }
+  /** Blocked with `blockPeer`. */
+  readonly blocked?: Block
+}
+
+/** What every peer of a node shares. */
+export interface PeerContext {
+  readonly settings: Settings
+  readonly clock: Clock
+  readonly hub: EventHub
+  readonly delivery: Delivery
+  readonly budget: Budget
+  readonly blocklist: Blocklist
+  readonly session: SessionContext
+  readonly ownPeerId: PeerId
+  names(): ReadonlySet<string>
+  setup(): Omit<Setup, 'ended'>
+  dial(peerId: PeerId, address: string, signal: AbortSignal): Promise<Link>
+  /** What `getPeer` shows of it has changed. */
+  changed(peer: Peer): void
+  /** It is closed, or was a stranger that came to nothing. */
+  gone(peer: Peer): void
+}
+
+/** Why a peer is let go, as the `closed` event says it, and what that means for who waits. */
+const CLOSING: Record<'removed' | 'blocked' | 'expired' | 'stopped', readonly [ErrorCode, string]> = {
+  removed: ['PEER_REMOVED', 'the peer was removed'],
+  blocked: ['PEER_BLOCKED', 'the peer was blocked'],
+  expired: ['UNDELIVERED', 'the peer was away for too long'],
+  stopped: ['STOPPED', 'the node was stopped'],
+}
+
+/** The one record of a peer: its connection and its traffic, brought together, and what is known of it. */
+export class Peer {
+  readonly peerId: PeerId
+  readonly connection: PeerConnection
+  readonly traffic: Traffic
+  readonly #context: PeerContext
+  #saved = false
+  #metadata: Readonly<Record<string, string>> = Object.freeze({})
+  /** Somebody asked for it, or it was established once: its end is told. */
+  #known = false
+  #expiry: Cancellable | undefined // from the loss of a session until the next one
+  #expired = false
+  #info: PeerInfo | undefined // until something changes
+  #warned = false
+  #stats = { messagesSent: 0, messagesReceived: 0, bytesSent: 0, bytesReceived: 0, redelivered: 0 }
+  #sessions = 0
+  #connectedSince: number | undefined
+  #lastReason: Reason | undefined
+
+  constructor(peerId: PeerId, context: PeerContext) {
+    this.peerId = peerId
+    this.#context = context
+    const { settings, clock, delivery, budget, ownPeerId } = context
+    const { flow, limits, timeouts } = settings
+    const receiver = new Receiver({
+      peerId,
+      clock,
+      budget: new Budget(flow.peerBudget, budget),
+      messageSize: limits.messageSize,
+      firstWindow: firstWindow(settings),
+      windowMax: flow.window,
+      names: context.names,
+      offer: (inbox) => this.#offer(inbox, delivery),
+      skipped: (stream, from, count) => this.#emit({ type: 'skipped', stream, from, count }),
+    })
+    this.traffic = new Traffic({
+      peerId,
+      clock,
+      receiver,
+      messageSize: limits.messageSize,
+      sendBuffer: flow.sendBuffer,
+      rejectWhenFull: flow.overflow === 'error',
+      waitingMax: limits.waitingSends,
+      undelivered: (stream, from, count) => this.#emit({ type: 'undelivered', stream, from, count }),
+      accepted: (bytes) => {
+        this.#stats.messagesSent++
+        this.#stats.bytesSent += bytes
+      },
+    })
+    this.connection = new PeerConnection({
+      peerId,
+      ownPeerId,
+      clock,
+      context: context.session,
+      connectTimeout: timeouts.connect,
+      cooldown: timeouts.cooldown,
+      streams: {
+        begin: (instance) => receiver.begin(instance),
+        attach: (session) => this.#attach(session),
+        detach: (orderly) => this.traffic.detach(orderly),
+        acknowledge: (acknowledgements) => this.traffic.acknowledge(acknowledgements),
+        acknowledgements: () => receiver.acknowledgements(),
+      },
+      dial: (address, signal) => context.dial(peerId, address, signal),
+      setup: context.setup,
+      refuses: () => this.#refuses(),
+      changed: (state, events) => this.#changed(state, events),
+    })
+  }
+
+  get info(): PeerInfo {
+    if (this.#info === undefined) {
+      const { name, direction } = this.connection.state
+      const blocked = this.#context.blocklist.get(this.peerId)
+      this.#info = Object.freeze({
+        peerId: this.peerId,
+        state: name,
+        ...(direction === undefined ? {} : { direction }),
+        saved: this.#saved,
+        addresses: Object.freeze([...this.connection.addresses]),
+        metadata: this.#metadata,
+        ...(blocked === undefined ? {} : { blocked }),
+      })
+    }
+    return this.#info
+  }
+
+  get stats(): PeerStats {
+    const roundTrip = this.connection.current?.roundTrip
+    return {
+      ...this.#stats,
+      reconnects: Math.max(0, this.#sessions - 1),
+      ...(this.#connectedSince === undefined ? {} : { connectedSince: this.#connectedSince }),
+      ...(this.#lastReason === undefined ? {} : { lastReason: this.#lastReason }),
+      ...(roundTrip === undefined ? {} : { roundTrip }),
+    }
+  }
+
+  /** Put into the address book. */
+  save(addresses: readonly Multiaddr[], metadata: Record<string, string> | undefined): void {
+    this.#saved = true
+    this.#known = true
+    for (const address of addresses) this.connection.addresses.add(address)
+    if (metadata !== undefined) this.#metadata = Object.freeze({ ...metadata })
+    this.touch()
+  }
+
+  async connect(addresses: readonly Multiaddr[], signal: AbortSignal | undefined): Promise<void> {
+    this.#known = true
+    await this.connection.connect(addresses, signal)
+  }
+
+  /** What `info` shows may have changed. */
+  touch(): void {
+    this.#info = undefined
+    this.#context.changed(this)
+  }
+
+  send(
+    stream: string,
+    data: Uint8Array,
+    options: { readonly confirm: boolean; readonly signal: AbortSignal | undefined },
+  ): Promise<void> {
+    const sent = this.traffic.send(stream, data, options)
+    if (!this.#warned && this.traffic.blocked(stream)) this.#warnOfDeadlock(stream)
+    return sent
+  }
+
+  /** Reads a data stream of the peer, from behind its header to its end. */
+  async read(
+    session: Session,
+    stream: ByteStream,
+    header: DataHeader,
+    chunks: AsyncIterable<Uint8Array>,
+    queue: ByteQueue,
+  ): Promise<void> {
+    const { clock } = this.#context
+    const { receiver } = this.traffic
+    try {
+      const opener = session.opener(header.number)
+      await readDataStream(chunks, queue, {
+        peerId: this.peerId,
+        now: () => clock.now(),
+        open: (record) => {
+          session.heard()
+          return opener.open(record)
+        },
+        opened: (open) => receiver.open(open),
+        arrived: (inbox, messages, bytes, redelivered) => {
+          this.#stats.messagesReceived += messages
+          this.#stats.bytesReceived += bytes
+          this.#stats.redelivered += redelivered
+          receiver.arrived(inbox)
+        },
+      })
+      await stream.closeWrite()
+    } catch (error) {
+      session.fail(error)
+      stream.abort(error as Error)
+    }
+  }
+
+  /** The application has consumed a message. */
+  settle(inbox: Inbox, message: ReceivedMessage): void {
+    this.traffic.receiver.settle(inbox, message)
+    if (this.#expired && this.traffic.receiver.held === 0) this.close('expired')
+  }
+
+  /** Lets the peer go: everything ends, everyone who waits is told. Returns what nobody took. */
+  close(reason: keyof typeof CLOSING): { readonly name: string; readonly count: number }[] {
+    const [code, message] = CLOSING[reason]
+    this.#expired = false
+    this.connection.disconnect(reason === 'stopped' ? 'stopped' : 'disconnected')
+    this.traffic.abandon(code, message)
+    const untaken = this.traffic.receiver.clear()
+    if (this.#known) this.connection.close(reason)
+    this.#stopExpiry()
+    this.#context.gone(this)
+    return untaken
+  }
+
+  #attach(session: Session): boolean {
+    const { clock, settings } = this.#context
+    const port: SessionPort = {
+      remoteStreams: session.remoteStreams,
+      largestMessage: (session.remote as Setup).largestMessage,
+      open: async () => {
+        const limit = deadline(
+          clock,
+          settings.timeouts.handshake,
+          () =>
+            new GlueberryError('CONNECT_FAILED', `${this.peerId} does not accept a stream`, { peerId: this.peerId }),
+        )
+        try {
+          const stream = await session.link.openStream(DATA_PROTOCOL, limit.signal)
+          const { header, sealer } = session.openSealer()
+          return { stream, header, seal: (plaintext) => sealer.seal(plaintext) }
+        } finally {
+          limit.cancel()
+        }
+      },
+      requestAcknowledgement: () => session.requestAcknowledgement(),
+      fail: (error) => session.fail(error),
+    }
+    return this.traffic.attach(port, session.remoteReady as NonNullable<typeof session.remoteReady>)
+  }
+
+  #refuses(): Refusal | undefined {
+    return this.#context.blocklist.get(this.peerId) === undefined
+      ? undefined
+      : { code: 'blocked', reason: 'it has blocked this node' }
+  }
+
+  #changed(state: ConnectionState, events: readonly ConnectionEvent[]): void {
+    const { clock, settings, session } = this.#context
+    session.logger.debug(`peer is ${state.name}`, { peerId: this.peerId, events: events.map(({ type }) => type) })
+    this.touch()
+    for (const event of events) {
+      if (event.type === 'established') {
+        this.#known = true
+        this.#sessions++
+        this.#connectedSince = clock.now()
+      } else if (event.type === 'disconnected') {
+        this.#lastReason = event.reason
+        this.#connectedSince = undefined
+      }
+      this.#emit(event)
+    }
+    if (state.name === 'established' || state.name === 'draining') {
+      this.#expired = false
+      this.#stopExpiry()
+    } else if (state.name === 'disconnected') {
+      if (this.#known) this.#expiry ??= clock.setTimer(() => this.#expire(), settings.timeouts.resume)
+      else if (!this.connection.busy) this.#context.gone(this)
+    }
+  }
+
+  #stopExpiry(): void {
+    this.#expiry?.cancel()
+    this.#expiry = undefined
+  }
+
+  #expire(): void {
+    const { clock, settings } = this.#context
+    this.#expiry = undefined
+    if (this.connection.busy) {
+      this.#expiry = clock.setTimer(() => this.#expire(), settings.timeouts.resume)
+    } else if (this.#saved) {
+      this.traffic.abandon('UNDELIVERED', CLOSING.expired[1])
+    } else if (this.traffic.receiver.held > 0) {
+      this.#expired = true // `closed` comes after its last message
+      this.traffic.abandon('UNDELIVERED', CLOSING.expired[1])
+    } else {
+      this.close('expired')
+    }
+  }
+
+  #offer(inbox: Inbox, delivery: Delivery): void {
+    if (inbox.full && !this.#warned && !delivery.hasConsumer(inbox.name)) {
+      this.#warned = true
+      this.#context.session.logger.warn(
+        `nobody takes the messages on ${JSON.stringify(inbox.name)}: their sender waits`,
+        {
+          peerId: this.peerId,
+          hint: 'read them with messages() or handle()',
+        },
+      )
+    }
+    delivery.offer(inbox)
+  }
+
+  #warnOfDeadlock(stream: string): void {
+    for (const inbox of this.traffic.receiver.inboxes) {
+      if (!inbox.full) continue
+      this.#warned = true
+      this.#context.session.logger.warn(
+        `a send on ${JSON.stringify(stream)} waits for ${this.peerId}, whose messages on ${JSON.stringify(inbox.name)} nobody takes here`,
+        {
+          peerId: this.peerId,
+          hint: 'two programs that both send before they read wait for each other: read in another loop',
+        },
+      )
+      return
+    }
+  }
+
+  #emit(event: ConnectionEvent | Omit<Extract<NewEvent, { type: 'skipped' | 'undelivered' }>, 'peerId'>): void {
+    this.#context.hub.emit({ ...event, peerId: this.peerId } as NewEvent)
+  }
+}

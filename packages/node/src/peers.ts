@@ -1,0 +1,297 @@
+import { ByteQueue, IdentityKeys, INSTANCE_LENGTH, takeDataHeader } from '@glueberry/wire'
+import type { Multiaddr, Target } from './address.ts'
+import type { Clock } from './clock.ts'
+import { Admission } from './connection/admission.ts'
+import { Blocklist } from './connection/blocklist.ts'
+import { GlueberryError } from './errors.ts'
+import type { EventHub, PeerState } from './events.ts'
+import { seedOf } from './identity.ts'
+import { budgetProblems, firstWindow, type Settings } from './options.ts'
+import { Peer, type PeerContext, type PeerInfo } from './peer.ts'
+import type { PeerId } from './peer-id.ts'
+import { readPreamble } from './records.ts'
+import { Budget } from './stream/budget.ts'
+import type { Delivery } from './stream/delivery.ts'
+import type { AdmissionSlot, ByteStream, Host, HostHandlers, Link } from './transport.ts'
+import { AGENT } from './version.ts'
+
+export interface PeersOptions {
+  readonly settings: Settings
+  readonly clock: Clock
+  readonly hub: EventHub
+  readonly delivery: Delivery
+  /** The host, while the node runs. */
+  host(): Host
+}
+
+/** All peers of a node: who may come in, who is who, and the names that are accepted from them. */
+export class Peers implements HostHandlers {
+  readonly #options: PeersOptions
+  readonly #peers = new Map<PeerId, Peer>()
+  readonly #names: Set<string>
+  readonly #budget: Budget
+  readonly #blocklist: Blocklist
+  readonly #admission: Admission
+  readonly #keys: IdentityKeys
+  readonly #context: PeerContext
+  #list: readonly PeerInfo[] | undefined // until something changes
+  #stopped = false
+
+  constructor(options: PeersOptions) {
+    this.#options = options
+    const { settings, clock, hub, delivery } = options
+    const { identity, limits, timeouts, network, heartbeat, handshake, logger } = settings
+    this.#names = new Set(settings.streams)
+    this.#budget = new Budget(settings.flow.nodeBudget)
+    this.#blocklist = new Blocklist(clock, (peerId) => this.#touch(peerId))
+    this.#admission = new Admission({
+      clock,
+      max: limits.pendingConnections,
+      maxPerAddress: limits.pendingPerAddress,
+      timeout: timeouts.handshake,
+    })
+    const seed = seedOf(identity)
+    this.#keys = new IdentityKeys(seed)
+    seed.fill(0)
+    const instance = clock.randomBytes(INSTANCE_LENGTH)
+    this.#context = {
+      settings,
+      clock,
+      hub,
+      delivery,
+      budget: this.#budget,
+      blocklist: this.#blocklist,
+      ownPeerId: identity.peerId,
+      session: { clock, logger, keys: this.#keys, network, handshakeTimeout: timeouts.handshake, heartbeat, handshake },
+      names: () => this.#names,
+      setup: () => ({
+        type: 'setup',
+        instance,
+        agent: AGENT,
+        streams: [...this.#names],
+        largestMessage: limits.messageSize,
+        heartbeat: heartbeat.interval,
+        features: [],
+      }),
+      dial: (peerId, address, signal) => options.host().dial(peerId, address, signal),
+      changed: () => {
+        this.#list = undefined
+      },
+      gone: (peer) => this.#forget(peer),
+    }
+  }
+
+  get(peerId: PeerId): Peer | undefined {
+    return this.#peers.get(peerId)
+  }
+
+  /** Names that this node accepts. */
+  get names(): readonly string[] {
+    return [...this.#names]
+  }
+
+  get all(): Iterable<Peer> {
+    return this.#peers.values()
+  }
+
+  /** Cost of all messages that are held here. */
+  get held(): number {
+    let held = 0
+    for (const peer of this.#peers.values()) held += peer.traffic.receiver.held
+    return held
+  }
+
+  info(peerId: PeerId): PeerInfo | undefined {
+    return this.#peers.get(peerId)?.info ?? this.list().find((info) => info.peerId === peerId)
+  }
+
+  /** Every known peer; the same list until something changes. */
+  list(): readonly PeerInfo[] {
+    if (this.#list === undefined) {
+      const infos = [...this.#peers.values()].map((peer) => peer.info)
+      for (const peerId of this.#blocklist.peerIds) {
+        const blocked = this.#blocklist.get(peerId)
+        if (this.#peers.has(peerId) || blocked === undefined) continue
+        infos.push(
+          Object.freeze({
+            peerId,
+            state: 'disconnected',
+            saved: false,
+            addresses: Object.freeze([]),
+            metadata: Object.freeze({}),
+            blocked,
+          }),
+        )
+      }
+      this.#list = Object.freeze(infos)
+    }
+    return this.#list
+  }
+
+  /** How many peers are in each state. */
+  count(): Record<PeerState, number> {
+    const count: Record<PeerState, number> = {
+      disconnected: 0,
+      connecting: 0,
+      connected: 0,
+      established: 0,
+      reconnecting: 0,
+      cooldown: 0,
+      draining: 0,
+      closed: 0,
+    }
+    for (const peer of this.#peers.values()) count[peer.connection.state.name]++
+    return count
+  }
+
+  async connect({ peerId, addresses }: Target, signal: AbortSignal | undefined): Promise<void> {
+    this.#checkPeer(peerId)
+    await this.#obtain(peerId).connect(addresses, signal)
+  }
+
+  add(peerId: PeerId, addresses: readonly Multiaddr[], metadata: Record<string, string> | undefined): Peer {
+    this.#checkPeer(peerId)
+    const peer = this.#obtain(peerId)
+    peer.save(addresses, metadata)
+    return peer
+  }
+
+  /** Lets a peer go and waits until its connection is closed. */
+  async remove(peerId: PeerId, reason: 'removed' | 'blocked'): Promise<void> {
+    const peer = this.#peers.get(peerId)
+    peer?.close(reason)
+    await peer?.connection.closed()
+  }
+
+  async disconnect(peerId: PeerId): Promise<void> {
+    const peer = this.#peers.get(peerId)
+    peer?.connection.disconnect('disconnected')
+    await peer?.connection.closed()
+  }
+
+  async block(peerId: PeerId, duration: number | undefined, reason: string | undefined): Promise<void> {
+    this.#blocklist.add(peerId, duration, reason)
+    this.#touch(peerId)
+    await this.remove(peerId, 'blocked')
+  }
+
+  unblock(peerId: PeerId): void {
+    this.#blocklist.remove(peerId)
+    this.#touch(peerId)
+  }
+
+  /** Accepts one more name, from every peer. @throws GlueberryError `INVALID_STREAM`, `INVALID_OPTION` */
+  addName(name: string): void {
+    if (this.#names.has(name)) return
+    const { settings } = this.#options
+    const { flow, limits } = settings
+    const count = this.#names.size + 1
+    if (count > limits.streams) {
+      throw new GlueberryError('INVALID_STREAM', `a node accepts at most limits.streams (${limits.streams}) names`, {
+        stream: name,
+      })
+    }
+    const [problem] = budgetProblems(flow, limits.messageSize, count)
+    if (problem !== undefined) throw new GlueberryError('INVALID_OPTION', problem, { stream: name })
+    const receivers = [...this.#peers.values()].filter((peer) => peer.traffic.receiver.hasSession)
+    const needed = firstWindow(settings) * receivers.length
+    if (needed > this.#budget.left) {
+      throw new GlueberryError(
+        'INVALID_OPTION',
+        `flow.nodeBudget leaves ${this.#budget.left} bytes, and the name needs ${needed} for the peers that are connected`,
+        { stream: name },
+      )
+    }
+    this.#names.add(name)
+    for (const peer of receivers) {
+      peer.connection.current?.announceStreams([name])
+      peer.traffic.receiver.accept(name)
+    }
+  }
+
+  /** Lets everyone go; returns what nobody took. Resolves when every connection is closed. */
+  async stop(): Promise<void> {
+    this.#stopped = true
+    const peers = [...this.#peers.values()]
+    for (const peer of peers) peer.close('stopped')
+    this.#blocklist.clear()
+    await Promise.all(peers.map((peer) => peer.connection.closed()))
+    this.#keys.destroy()
+  }
+
+  // What the host asks and tells.
+
+  admit(remoteHost: string, abort: (error: Error) => void): AdmissionSlot | undefined {
+    return this.#stopped ? undefined : this.#admission.admit(remoteHost, abort)
+  }
+
+  admitsPeer(peerId: PeerId): boolean {
+    return !this.#stopped && this.#blocklist.get(peerId) === undefined
+  }
+
+  onSessionStream(link: Link, stream: ByteStream): void {
+    if (this.#stopped || link.direction !== 'inbound') {
+      return stream.abort(new GlueberryError('PROTOCOL', 'sessions are begun by who dialed'))
+    }
+    this.#obtain(link.peerId).connection.accept(link, stream)
+  }
+
+  onDataStream(link: Link, stream: ByteStream): void {
+    void this.#readData(link, stream)
+  }
+
+  onAddresses(addresses: readonly Multiaddr[]): void {
+    if (!this.#stopped) this.#options.hub.emit({ type: 'addresses', addresses })
+  }
+
+  async #readData(link: Link, stream: ByteStream): Promise<void> {
+    const queue = new ByteQueue()
+    const chunks = stream.chunks[Symbol.asyncIterator]()
+    try {
+      const header = await readPreamble(chunks, queue, takeDataHeader)
+      const peer = this.#peers.get(link.peerId)
+      const session = header && peer?.connection.sessionOf(link, header.session)
+      // A stream of an older session is reset without a word. READY may still be on its way on the control stream.
+      if (header === undefined || peer === undefined || session === undefined || !(await session.whenEstablished)) {
+        return stream.abort(new Error('no such session'))
+      }
+      await peer.read(session, stream, header, { [Symbol.asyncIterator]: () => chunks }, queue)
+    } catch (error) {
+      stream.abort(error as Error)
+    }
+  }
+
+  #obtain(peerId: PeerId): Peer {
+    let peer = this.#peers.get(peerId)
+    if (peer === undefined) {
+      peer = new Peer(peerId, this.#context)
+      this.#peers.set(peerId, peer)
+      this.#list = undefined
+    }
+    return peer
+  }
+
+  #checkPeer(peerId: PeerId): void {
+    const blocked = this.#blocklist.get(peerId)
+    if (blocked !== undefined) {
+      const why = blocked.reason === undefined ? '' : `: ${blocked.reason}`
+      throw new GlueberryError('PEER_BLOCKED', `${peerId} is blocked${why}`, {
+        peerId,
+        hint: 'unblock it with unblockPeer',
+      })
+    }
+    if (peerId === this.#options.settings.identity.peerId) {
+      throw new GlueberryError('INVALID_PEER_ID', `${peerId} is this node itself`, { peerId })
+    }
+  }
+
+  #touch(peerId: PeerId): void {
+    this.#list = undefined
+    this.#peers.get(peerId)?.touch()
+  }
+
+  #forget(peer: Peer): void {
+    if (this.#peers.get(peer.peerId) === peer) this.#peers.delete(peer.peerId)
+    this.#list = undefined
+  }
+}

@@ -1,0 +1,112 @@
+import { GlueberryError } from '../errors.ts'
+import type { PeerId } from '../peer-id.ts'
+import type { Direction } from '../transport.ts'
+
+declare const verdict: unique symbol
+
+/** A decision about a peer: only `accept()` and `refuse()` of that peer's handshake make one. */
+export interface Verdict {
+  readonly [verdict]: true
+}
+
+/**
+ * What the application's handshake sees of an authenticated peer. It may exchange messages of its own, and then
+ * returns `peer.accept()` or `peer.refuse(reason)`. Whatever else it returns, and a throw, admits nobody.
+ */
+export interface HandshakePeer {
+  readonly peerId: PeerId
+  /** Who dialed: `inbound` is the peer. */
+  readonly direction: Direction
+  /** Aborts when the session ends before a decision, the handshake's time-out included. */
+  readonly signal: AbortSignal
+  /** Sends bytes, or a text as UTF-8, to the other side's handshake: at most 64 KiB. */
+  send(data: Uint8Array | string): Promise<void>
+  /** The next bytes from the other side's handshake. Rejects when the session ends first. */
+  receive(): Promise<Uint8Array<ArrayBuffer>>
+  accept(): Verdict
+  /** The other side learns the reason, and both leave each other alone for `timeouts.cooldown`. */
+  refuse(reason: string): Verdict
+}
+
+/** What came of it. */
+export type Decision = { readonly accepted: true } | { readonly accepted: false; readonly reason: string }
+
+/** Unread messages of the other side, at most (docs/protocol.md, Session handshake). */
+const UNREAD_MESSAGES = 64
+const UNREAD_BYTES = 256 * 1024
+
+const encoder = new TextEncoder()
+
+/** One run of the application's handshake: the queue between it and the session. */
+export class ApplicationHandshake {
+  readonly #peerId: PeerId
+  readonly #write: (data: Uint8Array) => Promise<void>
+  readonly #abort = new AbortController()
+  readonly #unread: Uint8Array<ArrayBuffer>[] = []
+  readonly #readers: { resolve(data: Uint8Array<ArrayBuffer>): void; reject(error: unknown): void }[] = []
+  #unreadBytes = 0
+
+  constructor(peerId: PeerId, write: (data: Uint8Array) => Promise<void>) {
+    this.#peerId = peerId
+    this.#write = write
+  }
+
+  /** Bytes of the other side have come. @throws GlueberryError `PROTOCOL` when too many wait unread */
+  push(data: Uint8Array<ArrayBuffer>): void {
+    if (this.#abort.signal.aborted) return
+    const reader = this.#readers.shift()
+    if (reader !== undefined) return reader.resolve(data)
+    this.#unread.push(data)
+    this.#unreadBytes += data.length
+    if (this.#unread.length > UNREAD_MESSAGES || this.#unreadBytes > UNREAD_BYTES) {
+      throw new GlueberryError(
+        'PROTOCOL',
+        `more than ${UNREAD_MESSAGES} handshake messages or ${UNREAD_BYTES} bytes wait unread`,
+      )
+    }
+  }
+
+  /** Runs the application's handler to its decision. Rejects with what it throws. */
+  async run(handler: (peer: HandshakePeer) => Promise<Verdict>, direction: Direction): Promise<Decision> {
+    const decisions = new Map<unknown, Decision>()
+    const decide = (decision: Decision): Verdict => {
+      const made = Object.freeze({}) as Verdict
+      decisions.set(made, decision)
+      return made
+    }
+    const returned: unknown = await handler({
+      peerId: this.#peerId,
+      direction,
+      signal: this.#abort.signal,
+      send: async (data) => this.#write(typeof data === 'string' ? encoder.encode(data) : data),
+      receive: () => this.#receive(),
+      accept: () => decide({ accepted: true }),
+      refuse: (reason) => decide({ accepted: false, reason: String(reason) }),
+    })
+    const decision = decisions.get(returned)
+    if (decision === undefined) {
+      throw new GlueberryError('HANDSHAKE_REFUSED', 'the handshake handler returned no decision', {
+        peerId: this.#peerId,
+        hint: 'end it with `return peer.accept()` or `return peer.refuse(reason)` on every path',
+      })
+    }
+    return decision
+  }
+
+  /** The session is over, or established: who still waits is told. */
+  end(error: unknown): void {
+    this.#abort.abort(error)
+    this.#unread.length = 0
+    for (const reader of this.#readers.splice(0)) reader.reject(error)
+  }
+
+  #receive(): Promise<Uint8Array<ArrayBuffer>> {
+    const data = this.#unread.shift()
+    if (data !== undefined) {
+      this.#unreadBytes -= data.length
+      return Promise.resolve(data)
+    }
+    if (this.#abort.signal.aborted) return Promise.reject(this.#abort.signal.reason)
+    return new Promise((resolve, reject) => this.#readers.push({ resolve, reject }))
+  }
+}

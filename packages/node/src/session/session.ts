@@ -1,0 +1,482 @@
+import {
+  type Acknowledgement,
+  type ControlMessage,
+  dataCipher,
+  encodeDataHeader,
+  equalBytes,
+  type GoodbyeReason,
+  HANDSHAKE_BYTES_MAX,
+  type IdentityKeys,
+  type Ready,
+  RecordOpener,
+  RecordSealer,
+  type Refusal,
+  type SessionSecrets,
+  type Setup,
+  STREAM_NAMES_MAX,
+  WireError,
+} from '@glueberry/wire'
+import type { Cancellable, Clock } from '../clock.ts'
+import { GlueberryError } from '../errors.ts'
+import type { Reason } from '../events.ts'
+import type { Logger } from '../observe/logger.ts'
+import { type PeerId, publicKeyOf } from '../peer-id.ts'
+import type { ByteStream, Link } from '../transport.ts'
+import { ApplicationHandshake, type HandshakePeer, type Verdict } from './application-handshake.ts'
+import { ControlChannel } from './control-channel.ts'
+import { Heartbeat } from './heartbeat.ts'
+import { initiate, respond } from './noise-handshake.ts'
+import { NumberWindow } from './number-window.ts'
+import { refusalError } from './refusals.ts'
+
+/** What every session of a node is made with. */
+export interface SessionContext {
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly keys: IdentityKeys
+  readonly network: string
+  readonly handshakeTimeout: number
+  readonly heartbeat: { readonly interval: number; readonly timeout: number }
+  readonly handshake: ((peer: HandshakePeer) => Promise<Verdict>) | undefined
+}
+
+/** What a session tells its owner, each after its own state is complete. */
+export interface SessionOwner {
+  /** What this side says in SETUP. */
+  setup(): Setup
+  /** Why an authenticated peer of our network is not wanted all the same; asked of inbound sessions. */
+  refuses(session: Session): Refusal | undefined
+  /** The peer's SETUP has come. The owner then calls `begin`, or ends the session. */
+  onSetup(session: Session): void
+  /** This side's application has accepted. */
+  onAccepted(session: Session): void
+  /** The peer's READY has come. */
+  onReady(session: Session): void
+  /** READY was sent and received: messages may flow. */
+  onEstablished(session: Session): void
+  onAcknowledgements(session: Session, acknowledgements: readonly Acknowledgement[]): void
+  /** What is due to be acknowledged now. */
+  acknowledgements(session: Session): Acknowledgement[]
+  /** Once, whatever the cause. */
+  onEnd(session: Session, end: SessionEnd): void
+}
+
+export interface SessionEnd {
+  readonly reason: Reason
+  /** What was said to the peer, or by it. */
+  readonly goodbye?: GoodbyeReason
+  /** The refusal that ended it, whoever said it. */
+  readonly refusal?: Refusal
+}
+
+type Phase = 'noise' | 'setup' | 'handshake' | 'established' | 'ended'
+
+/** One session: its control stream from the first byte to the goodbye. It owns the stream and its keys, not the link. */
+export class Session {
+  readonly link: Link
+  readonly peerId: PeerId
+  readonly #context: SessionContext
+  readonly #owner: SessionOwner
+  readonly #channel: ControlChannel
+  readonly #heartbeat: Heartbeat
+  readonly #application: ApplicationHandshake
+  #phase: Phase = 'noise'
+  #endedBy: SessionEnd | undefined
+  #secrets: SessionSecrets | undefined
+  #remote: Setup | undefined
+  #remoteStreams = new Set<string>()
+  #accepted = false
+  #readySent = false
+  #remoteReady: Ready | undefined
+  #handshakeTimer: Cancellable | undefined // until established or ended
+  #ackWanted = false // while the channel is congested
+  #pongWanted: number | undefined // likewise
+  #ping: { readonly number: number; readonly at: number } | undefined // the last one, until its pong
+  #pings = 0
+  #nextStream = 0
+  readonly #numbers = new NumberWindow()
+  readonly #outcome = Promise.withResolvers<boolean>()
+  /** Milliseconds of the last ping's round trip. */
+  roundTrip: number | undefined
+
+  constructor(link: Link, stream: ByteStream, context: SessionContext, owner: SessionOwner) {
+    this.link = link
+    this.peerId = link.peerId
+    this.#context = context
+    this.#owner = owner
+    this.#channel = new ControlChannel(stream)
+    this.#application = new ApplicationHandshake(link.peerId, (data) => this.#sendHandshake(data))
+    this.#heartbeat = new Heartbeat({
+      clock: context.clock,
+      ...context.heartbeat,
+      ping: () => this.#sendPing(),
+      dead: () =>
+        this.#fail(
+          new GlueberryError('CONNECT_FAILED', `${this.peerId} has been silent for ${context.heartbeat.timeout} ms`, {
+            peerId: this.peerId,
+          }),
+          'timeout',
+          'timeout',
+        ),
+    })
+  }
+
+  /** Its id, once the keys are agreed on. */
+  get id(): Uint8Array | undefined {
+    return this.#secrets?.id
+  }
+
+  /** The peer's SETUP, once it has come. */
+  get remote(): Setup | undefined {
+    return this.#remote
+  }
+
+  /** Names that the peer accepts. */
+  get remoteStreams(): ReadonlySet<string> {
+    return this.#remoteStreams
+  }
+
+  get ended(): boolean {
+    return this.#phase === 'ended'
+  }
+
+  /** How it ended, once it has. */
+  get end(): SessionEnd | undefined {
+    return this.#endedBy
+  }
+
+  get established(): boolean {
+    return this.#phase === 'established'
+  }
+
+  /** Whether this side's application has accepted. */
+  get accepted(): boolean {
+    return this.#accepted
+  }
+
+  get readySent(): boolean {
+    return this.#readySent
+  }
+
+  /** The peer's READY, once it has come. */
+  get remoteReady(): Ready | undefined {
+    return this.#remoteReady
+  }
+
+  /** Resolves to true when it is established, to false when it ends before. */
+  get whenEstablished(): Promise<boolean> {
+    return this.#outcome.promise
+  }
+
+  /** Runs the session to its end; never rejects, the end is told to the owner. */
+  async run(): Promise<void> {
+    const { clock, handshakeTimeout } = this.#context
+    this.#handshakeTimer = clock.setTimer(() => {
+      const error = new GlueberryError(
+        'HANDSHAKE_TIMEOUT',
+        `${this.peerId} did not complete the handshake within ${handshakeTimeout} ms`,
+        { peerId: this.peerId },
+      )
+      this.#fail(error, 'timeout', 'timeout')
+    }, handshakeTimeout)
+    try {
+      const secrets = await this.#agreeOnKeys()
+      if (this.ended) return
+      this.#secrets = secrets
+      this.#phase = 'setup'
+      this.#channel.secure(secrets.sendRoot, secrets.receiveRoot)
+      this.#channel.send(this.#owner.setup())
+      for await (const message of this.#channel.messages()) {
+        if (this.ended) return
+        this.#heartbeat.heard()
+        this.#handle(message)
+      }
+      this.#fail(
+        new GlueberryError('CONNECT_FAILED', `${this.peerId} closed the session`, { peerId: this.peerId }),
+        'io',
+      )
+    } catch (error) {
+      this.fail(error)
+    }
+  }
+
+  /** After the peer's SETUP: the application may decide. */
+  begin(): void {
+    const { handshake, logger } = this.#context
+    this.#phase = 'handshake'
+    if (handshake === undefined) return this.#accept()
+    this.#application.run(handshake, this.link.direction).then(
+      (decision) => {
+        if (this.ended) return
+        if (decision.accepted) return this.#accept()
+        this.refuse({ code: 'application', reason: decision.reason })
+      },
+      (error) => {
+        if (this.ended) return
+        logger.error('the handshake handler failed', { peerId: this.peerId, error })
+        this.refuse({ code: 'failed', reason: 'its handshake failed' })
+      },
+    )
+  }
+
+  /** Says no, instead of going on. */
+  refuse(refusal: Refusal): void {
+    if (this.ended) return
+    this.#send({ type: 'refuse', ...refusal })
+    this.#end({ reason: { kind: 'authentication', error: refusalError(refusal, this.peerId, 'us') }, refusal })
+  }
+
+  /** This side is ready: data streams of the peer are accepted from here on. */
+  sendReady(ready: Ready): void {
+    this.#readySent = true
+    this.#send(ready)
+    this.#establish()
+  }
+
+  /** An acknowledgement is due: it is asked for when the control stream has room, so only the newest is sent. */
+  requestAcknowledgement(): void {
+    if (!this.established) return
+    this.#ackWanted = true
+    this.#flush()
+  }
+
+  announceStreams(names: readonly string[]): void {
+    this.#send({ type: 'streams', names })
+  }
+
+  /** A record of a data stream has come. @throws GlueberryError when the session is over: its records are no longer processed */
+  heard(): void {
+    if (this.ended) throw new GlueberryError('CONNECT_FAILED', 'the session is over', { peerId: this.peerId })
+    this.#heartbeat.heard()
+  }
+
+  /** A number, key and header for a data stream that this side opens. */
+  openSealer(): { readonly header: Uint8Array; readonly sealer: RecordSealer } {
+    const { id, sendRoot } = this.#secrets as SessionSecrets
+    const number = this.#nextStream++
+    return { header: encodeDataHeader(id, number), sealer: new RecordSealer(dataCipher(sendRoot, number)) }
+  }
+
+  /** The key of a data stream that the peer has opened. @throws GlueberryError `PROTOCOL` for a number that was used before */
+  opener(number: number): RecordOpener {
+    if (!this.#numbers.accept(number)) throw this.#protocolError(`data stream ${number} came twice, or far too late`)
+    return new RecordOpener(dataCipher((this.#secrets as SessionSecrets).receiveRoot, number))
+  }
+
+  /** Whether a data stream's header names this session. */
+  matches(tag: Uint8Array): boolean {
+    return this.#secrets !== undefined && equalBytes(this.#secrets.id.subarray(0, tag.length), tag)
+  }
+
+  /** Ends it with a word to the peer. */
+  goodbye(goodbye: GoodbyeReason, reason: Reason): void {
+    if (this.ended) return
+    this.#send({ type: 'goodbye', reason: goodbye })
+    this.#end({ reason, goodbye })
+  }
+
+  /** Ends it because of an error, ours or the stream's. */
+  fail(error: unknown): void {
+    if (error instanceof WireError) {
+      const kind =
+        error.code === 'INVALID_IDENTITY' || (error.code === 'AUTHENTICATION' && this.#phase === 'noise')
+          ? 'authentication'
+          : 'protocol'
+      return this.#fail(
+        new GlueberryError('PROTOCOL', `${this.peerId} broke the protocol: ${error.message}`, {
+          peerId: this.peerId,
+          cause: error,
+        }),
+        kind,
+        'protocol',
+      )
+    }
+    if (!GlueberryError.is(error)) {
+      const text = error instanceof Error ? error.message : String(error)
+      return this.#fail(
+        new GlueberryError('CONNECT_FAILED', `the connection to ${this.peerId} broke: ${text}`, {
+          peerId: this.peerId,
+          cause: error,
+        }),
+        'io',
+      )
+    }
+    if (error.code === 'PROTOCOL') return this.#fail(error, 'protocol', 'protocol')
+    this.#fail(error, error.code === 'CONNECT_FAILED' ? 'io' : 'authentication')
+  }
+
+  /** Ends it without a word, for `reason`. */
+  abandon(reason: Reason): void {
+    this.#end({ reason })
+  }
+
+  #fail(error: GlueberryError, kind: Reason['kind'], goodbye?: GoodbyeReason): void {
+    if (this.ended) return
+    if (goodbye !== undefined) this.#send({ type: 'goodbye', reason: goodbye })
+    this.#end({ reason: { kind, error }, ...(goodbye === undefined ? {} : { goodbye }) })
+  }
+
+  #agreeOnKeys(): Promise<SessionSecrets> {
+    const { keys: identity, network } = this.#context
+    const options = { identity, network, remotePublicKey: publicKeyOf(this.peerId), peerId: this.peerId }
+    return this.link.direction === 'outbound'
+      ? initiate(this.#channel, options)
+      : respond(this.#channel, { ...options, refuses: () => this.#owner.refuses(this) })
+  }
+
+  #handle(message: ControlMessage): void {
+    if (this.#remote === undefined) {
+      if (message.type === 'setup') return this.#handleSetup(message)
+      if (message.type !== 'refuse' && message.type !== 'goodbye')
+        throw this.#protocolError(`${message.type} came before SETUP`)
+    }
+    switch (message.type) {
+      case 'setup':
+        throw this.#protocolError('SETUP came twice')
+      case 'handshake':
+        if (this.#remoteReady !== undefined) throw this.#protocolError('HANDSHAKE came after READY')
+        return this.#application.push(message.data as Uint8Array<ArrayBuffer>)
+      case 'ready':
+        if (this.#remoteReady !== undefined) throw this.#protocolError('READY came twice')
+        this.#remoteReady = message
+        this.#owner.onReady(this)
+        return this.#establish()
+      case 'ack':
+        if (this.#remoteReady === undefined || !this.#readySent) throw this.#protocolError('ACK came before READY')
+        return this.#owner.onAcknowledgements(this, message.acknowledgements)
+      case 'streams':
+        for (const name of message.names) this.#remoteStreams.add(name)
+        if (this.#remoteStreams.size > STREAM_NAMES_MAX)
+          throw this.#protocolError(`it accepts more than ${STREAM_NAMES_MAX} names`)
+        return
+      case 'refuse': {
+        const error = refusalError(message, this.peerId, 'them')
+        return this.#end({ reason: { kind: 'authentication', error }, refusal: message })
+      }
+      case 'ping':
+        this.#pongWanted = message.number
+        return this.#flush()
+      case 'pong':
+        return this.#handlePong(message.number)
+      case 'goodbye':
+        return this.#end({ reason: goodbyeReason(message.reason, this.peerId), goodbye: message.reason })
+      case 'renew': // key renewal is the initiator's to begin; it does so by its own limits
+      case 'unknown':
+        return
+    }
+  }
+
+  #handleSetup(setup: Setup): void {
+    this.#remote = setup
+    this.#remoteStreams = new Set(setup.streams)
+    this.#owner.onSetup(this)
+  }
+
+  #handlePong(number: number): void {
+    if (this.#ping?.number !== number) return
+    this.roundTrip = this.#context.clock.now() - this.#ping.at
+    this.#ping = undefined
+  }
+
+  #accept(): void {
+    this.#accepted = true
+    this.#owner.onAccepted(this)
+  }
+
+  #establish(): void {
+    if (this.#phase !== 'handshake' || !this.#readySent || this.#remoteReady === undefined) return
+    this.#phase = 'established'
+    this.#handshakeTimer?.cancel()
+    this.#application.end(new Error('the handshake is over'))
+    this.link.established()
+    this.#heartbeat.start()
+    this.#owner.onEstablished(this)
+    this.#outcome.resolve(!this.ended)
+  }
+
+  #sendPing(): void {
+    if (this.#channel.congested) return
+    const number = ++this.#pings
+    this.#ping = { number, at: this.#context.clock.now() }
+    this.#send({ type: 'ping', number })
+  }
+
+  async #sendHandshake(data: Uint8Array): Promise<void> {
+    if (!(data instanceof Uint8Array) || data.length > HANDSHAKE_BYTES_MAX) {
+      const got = data instanceof Uint8Array ? `${data.length} bytes` : typeof data
+      throw new GlueberryError(
+        'MESSAGE_TOO_LARGE',
+        `a handshake message is a text or at most ${HANDSHAKE_BYTES_MAX} bytes, got ${got}`,
+      )
+    }
+    if (this.#phase !== 'handshake')
+      throw new GlueberryError('CONNECT_FAILED', 'the handshake is over', { peerId: this.peerId })
+    this.#send({ type: 'handshake', data })
+    await this.#channel.writable()
+  }
+
+  /** Sends what is state rather than a message, now or when there is room. */
+  #flush(): void {
+    if (this.ended) return
+    if (this.#channel.congested) return void this.#channel.writable().then(() => this.#flush())
+    if (this.#pongWanted !== undefined) {
+      const number = this.#pongWanted
+      this.#pongWanted = undefined
+      this.#send({ type: 'pong', number })
+    }
+    if (this.#ackWanted) {
+      this.#ackWanted = false
+      const acknowledgements = this.#owner.acknowledgements(this)
+      if (acknowledgements.length > 0) this.#send({ type: 'ack', acknowledgements })
+    }
+  }
+
+  #send(message: Exclude<ControlMessage, { type: 'unknown' }>): void {
+    if (this.#secrets === undefined || this.ended) return
+    try {
+      this.#channel.send(message)
+    } catch {
+      // The stream is closed: its reader ends the session, with the better reason.
+    }
+  }
+
+  #protocolError(what: string): GlueberryError {
+    return new GlueberryError('PROTOCOL', `${this.peerId} broke the protocol: ${what}`, { peerId: this.peerId })
+  }
+
+  #end(end: SessionEnd): void {
+    if (this.ended) return
+    this.#phase = 'ended'
+    this.#endedBy = end
+    this.#outcome.resolve(false)
+    this.#handshakeTimer?.cancel()
+    this.#heartbeat.stop()
+    this.#application.end(end.reason.error ?? new Error('the session is over'))
+    this.#context.logger.debug('session ended', {
+      peerId: this.peerId,
+      reason: end.reason.kind,
+      error: end.reason.error?.message,
+    })
+    this.#secrets?.sendRoot.fill(0)
+    this.#secrets?.receiveRoot.fill(0)
+    this.#owner.onEnd(this, end)
+    void this.#channel.close()
+  }
+}
+
+function goodbyeReason(reason: GoodbyeReason, peerId: PeerId): Reason {
+  switch (reason) {
+    case 'protocol':
+      return {
+        kind: 'protocol',
+        error: new GlueberryError('PROTOCOL', `${peerId} says that this node broke the protocol`, { peerId }),
+      }
+    case 'timeout':
+      return {
+        kind: 'timeout',
+        error: new GlueberryError('HANDSHAKE_TIMEOUT', `${peerId} waited too long for this node`, { peerId }),
+      }
+    default:
+      return { kind: 'remote' }
+  }
+}

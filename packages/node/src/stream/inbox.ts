@@ -1,0 +1,275 @@
+import { MESSAGE_OVERHEAD, type Open, type Position } from '@glueberry/wire'
+import { GlueberryError } from '../errors.ts'
+import type { PeerId } from '../peer-id.ts'
+import { ReceivedMessage } from './message.ts'
+
+/** A message that is small beside its record is copied out of it, so that it cannot hold the whole record in memory. */
+const PIN_FACTOR = 2
+
+export interface InboxOptions {
+  readonly peerId: PeerId
+  readonly name: string
+  readonly messageSize: number
+  readonly firstWindow: number
+  readonly windowMax: number
+  /** Takes so much more of the budget, or nothing and returns false. */
+  reserve(amount: number): boolean
+}
+
+/**
+ * Messages of one peer on one name, from their record to their consumption: order, credit, position.
+ * No I/O and no waiting; docs/protocol.md, "Flow control" and "Resume".
+ */
+export class Inbox {
+  readonly peerId: PeerId
+  readonly name: string
+  readonly #options: InboxOptions
+  #queue: ReceivedMessage[] = []
+  #first = 0 // index of the oldest in the queue
+  #old = 0 // how many of the queue, from the front, are of an earlier instance of the sender
+  /** Taken and not yet settled, in order of sequence, with their cost. */
+  readonly #inFlight = new Map<ReceivedMessage, number>()
+  /** Those of them that are of an earlier instance. */
+  readonly #oldInFlight = new Set<ReceivedMessage>()
+  /** Messages whose sender waits for their consumption. */
+  readonly #confirms = new Set<ReceivedMessage>()
+  #parts: Uint8Array<ArrayBuffer>[] = [] // of a message that is not complete
+  #partBytes = 0
+  #held = 0
+  #received = 0
+  #consumed = 0
+  #redeliveredThrough = 0
+  // Of the present session; no window means no session.
+  #window = 0
+  #arrived = 0
+  #limit = 0
+  #taken = 0 // cost taken since the window last grew
+
+  constructor(options: InboxOptions) {
+    this.#options = options
+    this.peerId = options.peerId
+    this.name = options.name
+  }
+
+  /** Messages that wait to be taken. */
+  get waiting(): number {
+    return this.#queue.length - this.#first
+  }
+
+  /** Messages that are taken and not settled. */
+  get inFlight(): number {
+    return this.#inFlight.size
+  }
+
+  /** Cost of everything that is here: waiting, in handlers, half received. */
+  get held(): number {
+    return this.#held
+  }
+
+  /** What counts against the budgets: what is held or promised. */
+  get charge(): number {
+    return Math.max(this.#window, this.#held)
+  }
+
+  /** Whether the sender could not send its largest message now. */
+  get full(): boolean {
+    return this.#window > 0 && this.#limit - this.#arrived < this.#options.messageSize + MESSAGE_OVERHEAD
+  }
+
+  get position(): Position {
+    return { received: this.#received, consumed: this.#consumed }
+  }
+
+  /** Credit that was granted so far in this session. */
+  get limit(): number {
+    return this.#limit
+  }
+
+  /** The sender runs as a new instance, which counts from 1. What is here stays, as an earlier instance's. */
+  newInstance(): void {
+    this.#old = this.waiting
+    for (const message of this.#inFlight.keys()) this.#oldInFlight.add(message)
+    this.#received = 0
+    this.#consumed = 0
+  }
+
+  /** A session begins; returns the credit for it. */
+  attach(): number {
+    this.#dropParts()
+    this.#window = this.#options.firstWindow
+    this.#arrived = 0
+    this.#taken = 0
+    this.#limit = Math.max(0, this.#window - this.#held)
+    return this.#limit
+  }
+
+  /** The session is over: nothing is promised any more, and half a message is nothing. */
+  detach(): void {
+    this.#window = 0
+    this.#dropParts()
+  }
+
+  /**
+   * The peer's stream for this name opens. Returns what it has given up, if anything.
+   *
+   * @throws GlueberryError `PROTOCOL` for a sequence that was received before
+   */
+  open({ firstSequence, redeliveredThrough }: Open): { from: number; count: number } | undefined {
+    if (firstSequence <= this.#received) {
+      throw this.#protocolError(`message ${firstSequence} came twice`)
+    }
+    const skipped = { from: this.#received + 1, count: firstSequence - 1 - this.#received }
+    const fresh = this.#received === 0
+    this.#received = firstSequence - 1
+    this.#redeliveredThrough = redeliveredThrough
+    this.#moveConsumed()
+    return skipped.count > 0 && !fresh ? skipped : undefined
+  }
+
+  /** Part of a message. The bytes are a view of their record. @throws GlueberryError `PROTOCOL` above the credit or the size limit */
+  part(record: Uint8Array<ArrayBuffer>, start: number, end: number): void {
+    this.#admit(end - start, end - start)
+    this.#parts.push(unpinned(record, start, end))
+    this.#partBytes += end - start
+  }
+
+  /** The rest of a message, or a whole one. @throws GlueberryError `PROTOCOL` above the credit or the size limit */
+  message(
+    record: Uint8Array<ArrayBuffer>,
+    start: number,
+    end: number,
+    confirm: boolean,
+    receivedAt: number,
+  ): ReceivedMessage {
+    this.#admit(end - start, end - start + MESSAGE_OVERHEAD)
+    const last = unpinned(record, start, end)
+    const data = this.#parts.length === 0 ? last : this.#join(last)
+    const sequence = ++this.#received
+    const message = new ReceivedMessage(
+      this.peerId,
+      this.name,
+      data,
+      sequence,
+      sequence <= this.#redeliveredThrough,
+      receivedAt,
+    )
+    this.#queue.push(message)
+    if (confirm) this.#confirms.add(message)
+    return message
+  }
+
+  /** The oldest message, which is then in flight until it is settled. */
+  take(): ReceivedMessage | undefined {
+    const message = this.#queue[this.#first]
+    if (message === undefined) return undefined
+    this.#first++
+    if (this.#first > 1024 || this.#first === this.#queue.length) {
+      this.#queue = this.#queue.slice(this.#first)
+      this.#first = 0
+    }
+    if (this.#old > 0) {
+      this.#old--
+      this.#oldInFlight.add(message)
+    }
+    this.#inFlight.set(message, message.data.length + MESSAGE_OVERHEAD)
+    return message
+  }
+
+  /**
+   * The application has consumed it: makes room, and moves the position once nothing before it is left.
+   * Returns how soon the sender should learn of it.
+   */
+  settle(message: ReceivedMessage): 'now' | 'soon' {
+    const cost = this.#inFlight.get(message)
+    if (cost === undefined) return 'soon'
+    this.#inFlight.delete(message)
+    this.#oldInFlight.delete(message)
+    this.#held -= cost
+    this.#taken += cost
+    this.#moveConsumed()
+    this.#growWindow()
+    return this.#confirms.delete(message) || this.#grantable - this.#limit >= this.#window / 4 ? 'now' : 'soon'
+  }
+
+  /** What the sender is told: how far the application is, and all the credit that there is room for (none, when `frozen`). */
+  acknowledge(frozen: boolean): Position & { readonly limit: number } {
+    if (!frozen || this.#held === 0) this.#limit = Math.max(this.#limit, this.#grantable)
+    return { ...this.position, limit: this.#limit }
+  }
+
+  /** Drops everything; returns how many messages nobody took. */
+  clear(): number {
+    const count = this.waiting
+    this.#queue = []
+    this.#first = 0
+    this.#old = 0
+    this.#inFlight.clear()
+    this.#oldInFlight.clear()
+    this.#confirms.clear()
+    this.#dropParts()
+    this.#held = 0
+    return count
+  }
+
+  get #grantable(): number {
+    return this.#arrived + this.#window - this.#held
+  }
+
+  #growWindow(): void {
+    const { windowMax, reserve } = this.#options
+    if (this.#window === 0 || this.#window >= windowMax || this.#taken < this.#window) return
+    this.#taken = 0
+    const more = Math.min(this.#window, windowMax - this.#window)
+    if (reserve(more)) this.#window += more
+  }
+
+  /** Checks size and credit before anything is kept. */
+  #admit(bytes: number, cost: number): void {
+    const { messageSize } = this.#options
+    if (this.#partBytes + bytes > messageSize)
+      throw this.#protocolError(`a message is larger than ${messageSize} bytes`)
+    if (this.#arrived + cost > this.#limit) throw this.#protocolError('it sent more than its credit')
+    this.#arrived += cost
+    this.#held += cost
+  }
+
+  #join(last: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+    const data = new Uint8Array(this.#partBytes + last.length)
+    let offset = 0
+    for (const part of [...this.#parts, last]) {
+      data.set(part, offset)
+      offset += part.length
+    }
+    this.#parts = []
+    this.#partBytes = 0
+    return data
+  }
+
+  #dropParts(): void {
+    this.#held -= this.#partBytes
+    this.#parts = []
+    this.#partBytes = 0
+  }
+
+  #moveConsumed(): void {
+    if (this.#old > 0 || this.#oldInFlight.size > 0) return // an earlier instance's come first: they say nothing about this one's
+    const [oldest] = this.#inFlight.keys()
+    const next = oldest ?? this.#queue[this.#first]
+    this.#consumed = next === undefined ? this.#received : next.sequence - 1
+  }
+
+  #protocolError(what: string): GlueberryError {
+    return new GlueberryError(
+      'PROTOCOL',
+      `${this.peerId} broke the protocol on ${JSON.stringify(this.name)}: ${what}`,
+      {
+        peerId: this.peerId,
+        stream: this.name,
+      },
+    )
+  }
+}
+
+function unpinned(record: Uint8Array<ArrayBuffer>, start: number, end: number): Uint8Array<ArrayBuffer> {
+  return (end - start) * PIN_FACTOR >= record.length ? record.subarray(start, end) : record.slice(start, end)
+}

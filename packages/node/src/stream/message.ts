@@ -1,0 +1,50 @@
+import type { PeerId } from '../peer-id.ts'
+
+/** A message as the application gets it. */
+export interface Message<S extends string = string> {
+  /** Who sent it. */
+  readonly peerId: PeerId
+  /** The name that it came on. */
+  readonly stream: S
+  /** Its bytes; yours to keep and to change. */
+  readonly data: Uint8Array<ArrayBuffer>
+  /** Its bytes as UTF-8; what is not UTF-8 becomes U+FFFD. */
+  text(): string
+  /** Its number among the sender's messages to this node on this name, from 1; the sender's restart begins anew. */
+  readonly sequence: number
+  /** It may have been delivered before, to a program that died or forgot. */
+  readonly redelivered: boolean
+  /** When its record arrived, in milliseconds since 1970. */
+  readonly receivedAt: number
+}
+
+const decoder = new TextDecoder()
+
+export class ReceivedMessage implements Message {
+  readonly peerId: PeerId
+  readonly stream: string
+  readonly data: Uint8Array<ArrayBuffer>
+  readonly sequence: number
+  readonly redelivered: boolean
+  readonly receivedAt: number
+
+  constructor(
+    peerId: PeerId,
+    stream: string,
+    data: Uint8Array<ArrayBuffer>,
+    sequence: number,
+    redelivered: boolean,
+    receivedAt: number,
+  ) {
+    this.peerId = peerId
+    this.stream = stream
+    this.data = data
+    this.sequence = sequence
+    this.redelivered = redelivered
+    this.receivedAt = receivedAt
+  }
+
+  text(): string {
+    return decoder.decode(this.data)
+  }
+}

@@ -1,0 +1,300 @@
+import { FrameBuffer, FrameCursor, FrameType, MESSAGE_OVERHEAD, RECORD_PLAINTEXT_MAX } from '@glueberry/wire'
+
+/** The largest message that is kept in one frame; a larger one is cut into fragments. */
+const WHOLE_MAX = RECORD_PLAINTEXT_MAX - 4
+/** Not worth a fragment: a large message begins in the next batch instead. */
+const FRAGMENT_MIN = 1024
+const SMALLEST_BATCH = 256
+
+/** A place between two frames of a batch, with what lies before it in that batch. */
+interface Mark {
+  readonly offset: number
+  /** The message that the next frame belongs to. */
+  readonly sequence: number
+  readonly bytes: number
+  readonly cost: number
+}
+
+/** Encoded frames as they will be sealed: never an object per message. */
+class Batch {
+  readonly frames: FrameBuffer
+  readonly start: Mark
+  end: Mark
+  /** The highest sequence of which it holds a part. */
+  last: number
+  next: Batch | undefined
+
+  constructor(sequence: number, capacity: number) {
+    this.frames = new FrameBuffer(capacity)
+    this.start = { offset: 0, sequence, bytes: 0, cost: 0 }
+    this.end = this.start
+    this.last = sequence - 1
+  }
+
+  append(type: 'part' | 'message' | 'confirm', data: Uint8Array): number {
+    const cost = type === 'part' ? data.length : data.length + MESSAGE_OVERHEAD
+    this.frames.append(
+      type === 'part' ? FrameType.FRAGMENT : type === 'message' ? FrameType.MESSAGE : FrameType.CONFIRM,
+      data,
+    )
+    const { sequence, bytes } = this.end
+    this.last = sequence
+    this.end = {
+      offset: this.frames.length,
+      sequence: type === 'part' ? sequence : sequence + 1,
+      bytes: bytes + data.length,
+      cost: this.end.cost + cost,
+    }
+    return cost
+  }
+
+  /** Goes from `mark` frame by frame, as long as `passes` says so of where a frame ends and where it began. */
+  walk(mark: Mark, passes: (to: Mark, from: Mark) => boolean): Mark {
+    const cursor = new FrameCursor(this.frames.bytes)
+    cursor.end = mark.offset
+    let at = mark
+    while (cursor.next()) {
+      const size = cursor.end - cursor.start
+      const whole = cursor.type !== FrameType.FRAGMENT
+      const next = {
+        offset: cursor.end,
+        sequence: whole ? at.sequence + 1 : at.sequence,
+        bytes: at.bytes + size,
+        cost: at.cost + size + (whole ? MESSAGE_OVERHEAD : 0),
+      }
+      if (!passes(next, at)) break
+      at = next
+    }
+    return at
+  }
+}
+
+/** How far a receiver is, as its READY says. */
+export interface SessionStart {
+  /** Credit for this session, in cost. */
+  readonly limit: number
+  readonly received: number
+  readonly consumed: number
+  /** The receiver has forgotten this instance: send again, marked as redelivered, what it may have had. */
+  readonly forgotten: boolean
+}
+
+/** What was given up. */
+export interface Abandoned {
+  readonly from: number
+  readonly count: number
+}
+
+/**
+ * Messages for one peer and name, from `append` until their consumption is acknowledged: sequence numbers, credit, and
+ * where the writer is. No I/O and no waiting; docs/protocol.md, "Flow control" and "Resume".
+ */
+export class Outbox {
+  #head: Batch | undefined
+  #tail: Batch | undefined
+  /** What of the first batch is not yet consumed begins here. */
+  #headMark: Mark = { offset: 0, sequence: 1, bytes: 0, cost: 0 }
+  /** What the writer sends next. Without a batch: the beginning of the first one. */
+  #cursor: { readonly batch: Batch; readonly mark: Mark } | undefined
+  #assigned = 0 // last sequence given to a message
+  #written = 0 // highest sequence that was ever written whole
+  #skippedThrough = 0 // highest sequence that an OPEN passed over
+  #consumed = 0
+  #redeliveredThrough = 0
+  #bytes = 0 // kept
+  #queued = 0 // cost of what is kept and not written in this session
+  #spent = 0 // cost written in this session
+  #limit = 0
+
+  /** Sequence of the message that was appended last; 0 before the first. */
+  get lastSequence(): number {
+    return this.#assigned
+  }
+
+  /** Highest sequence that the peer's application has consumed, or that was given up. */
+  get consumed(): number {
+    return this.#consumed
+  }
+
+  get messages(): number {
+    return this.#assigned - this.#consumed
+  }
+
+  /** Bytes of the messages that are kept. */
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  /** Highest sequence that may have been delivered before the peer forgot. */
+  get redeliveredThrough(): number {
+    return this.#redeliveredThrough
+  }
+
+  /** The next message to be written: what OPEN names as the first one. */
+  get nextSequence(): number {
+    const cursor = this.#cursor
+    if (cursor !== undefined) return cursor.mark.sequence
+    return this.#head?.start.sequence ?? this.#assigned + 1
+  }
+
+  /** Whether this session's credit leaves room for one more message of `size` bytes, behind all that is queued. */
+  fits(size: number): boolean {
+    return this.#spent + this.#queued + size + MESSAGE_OVERHEAD <= this.#limit
+  }
+
+  /** Whether something is queued that the credit allows to be sent now. */
+  get sendable(): boolean {
+    if (this.#queued === 0) return false
+    const credit = this.#limit - this.#spent
+    if (credit >= this.#queued) return true
+    const place = this.#place()
+    if (place === undefined) return false
+    const { batch, mark } = place
+    return batch.walk(mark, (to, from) => from === mark && to.cost - mark.cost <= credit) !== mark
+  }
+
+  /** Copies one message in; returns its sequence. */
+  append(data: Uint8Array, confirm: boolean): number {
+    const sequence = ++this.#assigned
+    const type = confirm ? 'confirm' : 'message'
+    let rest = data
+    for (;;) {
+      let batch = this.#tail
+      const room = batch?.frames.room ?? -1
+      const fragment = rest.length > room && rest.length > WHOLE_MAX && room >= FRAGMENT_MIN
+      if (batch === undefined || (rest.length > room && !fragment)) batch = this.#addBatch(sequence, rest.length)
+      if (rest.length <= batch.frames.room) {
+        this.#queued += batch.append(type, rest)
+        break
+      }
+      const part = rest.subarray(0, batch.frames.room)
+      this.#queued += batch.append('part', part)
+      rest = rest.subarray(part.length)
+    }
+    this.#bytes += data.length
+    return sequence
+  }
+
+  /**
+   * A session is established: goes back to what the receiver has not received.
+   * Returns false when the receiver claims what it cannot have.
+   */
+  begin({ limit, received, consumed, forgotten }: SessionStart): boolean {
+    if (received > Math.max(this.#written, this.#skippedThrough)) return false
+    if (forgotten) this.#redeliveredThrough = this.#written
+    this.#drop(consumed)
+    this.#limit = limit
+    this.#spent = 0
+    this.#rewind(received)
+    this.#skippedThrough = Math.max(this.#skippedThrough, this.nextSequence - 1)
+    return true
+  }
+
+  /**
+   * The peer acknowledges. Returns false when it has consumed what was never written.
+   * A limit or position behind the present one changes nothing.
+   */
+  acknowledge(consumed: number, limit: number): boolean {
+    if (consumed > Math.max(this.#written, this.#skippedThrough)) return false
+    this.#limit = Math.max(this.#limit, limit)
+    this.#drop(consumed)
+    return true
+  }
+
+  /** No session: nothing can be written. */
+  pause(): void {
+    this.#limit = 0
+    this.#spent = 0
+  }
+
+  /** The plaintext of the next record, in parts of at most `room` bytes together, and moves past it. */
+  nextRecord(room: number): Uint8Array[] | undefined {
+    const parts: Uint8Array[] = []
+    let left = room
+    for (let place = this.#place(); place !== undefined && left > 0; place = this.#place()) {
+      const { batch, mark } = place
+      const credit = this.#limit - this.#spent
+      const all = batch.end.offset - mark.offset <= left && batch.end.cost - mark.cost <= credit
+      const most = left
+      const to = all
+        ? batch.end
+        : batch.walk(mark, (end) => end.offset - mark.offset <= most && end.cost - mark.cost <= credit)
+      if (to.offset === mark.offset) break
+      parts.push(batch.frames.bytes.subarray(mark.offset, to.offset))
+      left -= to.offset - mark.offset
+      this.#spent += to.cost - mark.cost
+      this.#queued -= to.cost - mark.cost
+      this.#written = Math.max(this.#written, to.sequence - 1)
+      this.#cursor = { batch, mark: to }
+      if (!all) break
+    }
+    return parts.length === 0 ? undefined : parts
+  }
+
+  /** Gives everything up that is kept; sequence numbers go on behind it. */
+  abandon(): Abandoned | undefined {
+    if (this.messages === 0) return undefined
+    const abandoned = { from: this.#consumed + 1, count: this.messages }
+    this.#drop(this.#assigned)
+    this.#queued = 0
+    return abandoned
+  }
+
+  #addBatch(sequence: number, size: number): Batch {
+    const batch = new Batch(sequence, Math.max(SMALLEST_BATCH, Math.min(size + 4, RECORD_PLAINTEXT_MAX)))
+    if (this.#tail === undefined) {
+      this.#head = batch
+      this.#headMark = batch.start
+    } else {
+      this.#tail.next = batch
+    }
+    this.#tail = batch
+    return batch
+  }
+
+  /** Where there is something to write, if there is. */
+  #place(): { readonly batch: Batch; readonly mark: Mark } | undefined {
+    const cursor = this.#cursor
+    let batch = cursor?.batch ?? this.#head
+    let mark = cursor?.mark ?? batch?.start
+    while (batch !== undefined && mark !== undefined && mark.offset === batch.end.offset) {
+      batch = batch.next
+      mark = batch?.start
+    }
+    return batch === undefined || mark === undefined ? undefined : { batch, mark }
+  }
+
+  #drop(consumed: number): void {
+    if (consumed <= this.#consumed) return
+    this.#consumed = consumed
+    let head = this.#head
+    while (head !== undefined && head.last <= consumed) {
+      this.#bytes -= head.end.bytes - this.#headMark.bytes
+      if (this.#cursor?.batch === head) this.#cursor = undefined
+      head = head.next
+      this.#head = head
+      if (head !== undefined) this.#headMark = head.start
+    }
+    if (head === undefined) {
+      this.#tail = undefined
+      return
+    }
+    const mark = head.walk(this.#headMark, (_, from) => from.sequence <= consumed)
+    this.#bytes -= mark.bytes - this.#headMark.bytes
+    this.#headMark = mark
+  }
+
+  #rewind(received: number): void {
+    let batch = this.#head
+    while (batch !== undefined && batch.last <= received) batch = batch.next
+    if (batch === undefined) {
+      this.#cursor = this.#tail === undefined ? undefined : { batch: this.#tail, mark: this.#tail.end }
+      this.#queued = 0
+      return
+    }
+    const mark = batch.walk(batch.start, (_, from) => from.sequence <= received)
+    this.#cursor = { batch, mark }
+    this.#queued = batch.end.cost - mark.cost
+    for (let next = batch.next; next !== undefined; next = next.next) this.#queued += next.end.cost
+  }
+}

@@ -1,0 +1,299 @@
+import type { Clock } from '../clock.ts'
+import { type ErrorCode, GlueberryError } from '../errors.ts'
+import type { PeerId } from '../peer-id.ts'
+import { type Abandoned, Outbox, type SessionStart } from './outbox.ts'
+import type { SessionPort } from './port.ts'
+import { Writer } from './writer.ts'
+
+/** With so much queued a writer does not wait for the next turn, in bytes. */
+const URGENT = 256 * 1024
+
+const ACCEPTED: Promise<void> = Promise.resolve()
+
+interface Waiting {
+  readonly data: Uint8Array
+  readonly confirm: boolean
+  readonly signal: AbortSignal | undefined
+  resolve(): void
+  reject(error: unknown): void
+}
+
+interface Watcher {
+  readonly sequence: number
+  resolve(): void
+  reject(error: unknown): void
+}
+
+export interface SenderOptions {
+  readonly peerId: PeerId
+  readonly name: string
+  readonly clock: Clock
+  /** How many calls may wait. */
+  readonly waitingMax: number
+  /** While the peer is away: whether more may be kept for it. */
+  roomWhileAway(): boolean
+  /** While the peer is away and there is no room: whether to reject instead of waiting. */
+  readonly rejectWhenFull: boolean
+  /** Whether other names of this peer wait to be written. */
+  shared(): boolean
+  /** A message was accepted. */
+  accepted(bytes: number): void
+}
+
+export interface SendOptions {
+  readonly confirm: boolean
+  readonly signal: AbortSignal | undefined
+}
+
+/** Everything about sending to one peer on one name: who waits for credit, for consumption, and the writer. */
+export class Sender {
+  readonly #options: SenderOptions
+  readonly #outbox = new Outbox()
+  readonly #waiting: Waiting[] = []
+  /** Ordered by sequence. */
+  #watchers: Watcher[] = []
+  #session: { readonly port: SessionPort; writer: Writer | undefined } | undefined
+  #roused = 0 // bytes accepted since the writer was last roused
+
+  constructor(options: SenderOptions) {
+    this.#options = options
+  }
+
+  get messages(): number {
+    return this.#outbox.messages + this.#waiting.length
+  }
+
+  get bytes(): number {
+    return this.#waiting.reduce((sum, { data }) => sum + data.length, this.#outbox.bytes)
+  }
+
+  /** Accepted and not yet consumed by the peer's application, in bytes. */
+  get keptBytes(): number {
+    return this.#outbox.bytes
+  }
+
+  get kept(): number {
+    return this.#outbox.messages
+  }
+
+  get busy(): boolean {
+    return this.#session !== undefined && this.#outbox.sendable
+  }
+
+  /** Whether `send` waits here for the peer to take something. */
+  get blocked(): boolean {
+    return this.#waiting.length > 0
+  }
+
+  /** Whether it sends in a session now. */
+  get attached(): boolean {
+    return this.#session !== undefined
+  }
+
+  /** Accepts now, or returns false where `send` would wait. Never overtakes who waits. */
+  trySend(data: Uint8Array): boolean {
+    if (this.#waiting.length > 0 || !this.#hasRoom(data.length)) return false
+    this.#accept(data, false)
+    return true
+  }
+
+  /** Resolves when accepted; with `confirm`, when consumed. */
+  send(data: Uint8Array, { confirm, signal }: SendOptions): Promise<void> {
+    if (this.#waiting.length === 0 && this.#hasRoom(data.length)) {
+      const sequence = this.#accept(data, confirm)
+      return confirm ? this.#consumption(sequence, signal) : ACCEPTED
+    }
+    return this.#wait(data, confirm, signal)
+  }
+
+  /** Resolves when everything that was accepted before is consumed. */
+  flush(signal: AbortSignal | undefined): Promise<void> {
+    const last = this.#waiting.at(-1)
+    if (last === undefined) {
+      return this.#outbox.messages === 0
+        ? ACCEPTED
+        : this.#watch(this.#outbox.lastSequence, signal, () => signal?.reason)
+    }
+    // Behind the calls that wait now: they are accepted in order, so the last one's place is known.
+    return this.#watch(this.#outbox.lastSequence + this.#waiting.length, signal, () => signal?.reason)
+  }
+
+  /** A session is established. @throws GlueberryError `PROTOCOL` when the peer claims what it cannot have */
+  attach(port: SessionPort, start: SessionStart): void {
+    if (!this.#outbox.begin(start)) throw this.#protocolError()
+    this.#session = { port, writer: undefined }
+    this.#settle()
+    this.#advance()
+  }
+
+  /** The session is over. With a goodbye, the stream is ended in good order first. */
+  detach(orderly: boolean): void {
+    const writer = this.#session?.writer
+    this.#session = undefined
+    this.#outbox.pause()
+    if (orderly) writer?.end()
+    this.#advance() // what waited for credit may wait in the buffer instead
+  }
+
+  /** The peer acknowledges. @throws GlueberryError `PROTOCOL` */
+  acknowledge(consumed: number, limit: number): void {
+    if (!this.#outbox.acknowledge(consumed, limit)) throw this.#protocolError()
+    this.#settle()
+    this.#advance()
+  }
+
+  /** Gives up what is kept, and rejects everyone who waits. */
+  abandon(code: ErrorCode, message: string): Abandoned | undefined {
+    const { peerId, name } = this.#options
+    const error = (): GlueberryError => new GlueberryError(code, message, { peerId, stream: name })
+    const watchers = this.#watchers
+    this.#watchers = []
+    const abandoned = this.#outbox.abandon()
+    for (const waiting of this.#waiting.splice(0)) waiting.reject(error())
+    for (const watcher of watchers)
+      watcher.reject(new GlueberryError('UNDELIVERED', message, { peerId, stream: name, cause: error() }))
+    return abandoned
+  }
+
+  #hasRoom(size: number): boolean {
+    if (this.#session === undefined) return this.#options.roomWhileAway()
+    return this.#outbox.fits(size)
+  }
+
+  #accept(data: Uint8Array, confirm: boolean): number {
+    const sequence = this.#outbox.append(data, confirm)
+    this.#options.accepted(data.length)
+    this.#write(data.length)
+    return sequence
+  }
+
+  #write(added: number): void {
+    const session = this.#session
+    if (session === undefined) return
+    if (session.writer === undefined) {
+      const { name, clock, shared } = this.#options
+      session.writer = new Writer({ name, outbox: this.#outbox, port: session.port, clock, shared })
+      return
+    }
+    this.#roused += added
+    if (this.#roused < URGENT) return session.writer.wake()
+    this.#roused = 0
+    session.writer.rouse()
+  }
+
+  /** Admits who waits, in order, as far as there is room. */
+  #advance(): void {
+    for (let next = this.#waiting[0]; next !== undefined && this.#hasRoom(next.data.length); next = this.#waiting[0]) {
+      this.#waiting.shift()
+      const sequence = this.#accept(next.data, next.confirm)
+      if (next.confirm) this.#consumption(sequence, next.signal).then(next.resolve, next.reject)
+      else next.resolve()
+    }
+    if (this.#outbox.sendable) this.#write(0)
+  }
+
+  #wait(data: Uint8Array, confirm: boolean, signal: AbortSignal | undefined): Promise<void> {
+    const { peerId, name, waitingMax, rejectWhenFull } = this.#options
+    if (rejectWhenFull && this.#session === undefined) {
+      return Promise.reject(
+        new GlueberryError('BUFFER_FULL', `no more is kept for ${peerId} while it is away`, { peerId, stream: name }),
+      )
+    }
+    if (this.#waiting.length >= waitingMax) {
+      return Promise.reject(
+        new GlueberryError(
+          'TOO_MANY_WAITING',
+          `${waitingMax} calls of send to ${peerId} on ${JSON.stringify(name)} wait already`,
+          {
+            peerId,
+            stream: name,
+            hint: 'await each send before the next one, or raise limits.waitingSends',
+          },
+        ),
+      )
+    }
+    return new Promise((resolve, reject) => {
+      const abort = (): void => {
+        const index = this.#waiting.indexOf(waiting)
+        if (index >= 0) this.#waiting.splice(index, 1)
+        reject((signal as AbortSignal).reason)
+        this.#advance()
+      }
+      const done = (): void => signal?.removeEventListener('abort', abort)
+      const waiting: Waiting = {
+        data: data.slice(), // the caller may reuse its memory before this is accepted
+        confirm,
+        signal,
+        resolve: () => {
+          done()
+          resolve()
+        },
+        reject: (error) => {
+          done()
+          reject(error)
+        },
+      }
+      signal?.addEventListener('abort', abort, { once: true })
+      this.#waiting.push(waiting)
+    })
+  }
+
+  #consumption(sequence: number, signal: AbortSignal | undefined): Promise<void> {
+    const { peerId, name } = this.#options
+    return this.#watch(
+      sequence,
+      signal,
+      () =>
+        new GlueberryError(
+          'UNCONFIRMED',
+          `no longer waiting for ${peerId} to consume message ${sequence}; it is still being delivered`,
+          {
+            peerId,
+            stream: name,
+            cause: signal?.reason,
+          },
+        ),
+    )
+  }
+
+  #watch(sequence: number, signal: AbortSignal | undefined, abortReason: () => unknown): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const abort = (): void => {
+        this.#watchers = this.#watchers.filter((each) => each !== watcher)
+        reject(abortReason())
+      }
+      const done = (): void => signal?.removeEventListener('abort', abort)
+      const watcher: Watcher = {
+        sequence,
+        resolve: () => {
+          done()
+          resolve()
+        },
+        reject: (error) => {
+          done()
+          reject(error)
+        },
+      }
+      if (signal?.aborted === true) return reject(abortReason())
+      signal?.addEventListener('abort', abort, { once: true })
+      this.#watchers.push(watcher)
+      // Only a flush behind waiting calls can be out of order.
+      if (this.#watchers.length > 1 && sequence < (this.#watchers.at(-2) as Watcher).sequence) {
+        this.#watchers.sort((a, b) => a.sequence - b.sequence)
+      }
+    })
+  }
+
+  /** Tells who waited for what has been consumed by now. */
+  #settle(): void {
+    const { consumed } = this.#outbox
+    let count = 0
+    while ((this.#watchers[count]?.sequence ?? Number.POSITIVE_INFINITY) <= consumed) count++
+    for (const watcher of this.#watchers.splice(0, count)) watcher.resolve()
+  }
+
+  #protocolError(): GlueberryError {
+    const { peerId, name } = this.#options
+    return new GlueberryError('PROTOCOL', `${peerId} acknowledged what it was never sent`, { peerId, stream: name })
+  }
+}

@@ -1,0 +1,214 @@
+import { type Acknowledgement, equalBytes, type Ready } from '@glueberry/wire'
+import type { Clock } from '../clock.ts'
+import { type ErrorCode, GlueberryError } from '../errors.ts'
+import type { PeerId } from '../peer-id.ts'
+import type { SessionPort } from './port.ts'
+import type { Receiver } from './receiver.ts'
+import { Sender, type SendOptions } from './sender.ts'
+
+export interface TrafficOptions {
+  readonly peerId: PeerId
+  readonly clock: Clock
+  readonly receiver: Receiver
+  readonly messageSize: number
+  readonly sendBuffer: number
+  readonly rejectWhenFull: boolean
+  readonly waitingMax: number
+  undelivered(name: string, from: number, count: number): void
+  accepted(bytes: number): void
+}
+
+/** All messages between this node and one peer: a sender for each name in use, and the receiver. */
+export class Traffic {
+  readonly #options: TrafficOptions
+  readonly #senders = new Map<string, Sender>()
+  #port: SessionPort | undefined
+  /** The peer's mark of its record of us, as of the last session. */
+  #memory: Uint8Array | undefined
+  // What the present session's READY said, for names that are first used later in it.
+  #limits: ReadonlyMap<string, number> = new Map()
+  #positions: Ready['positions'] = new Map()
+  #forgotten = false
+
+  constructor(options: TrafficOptions) {
+    this.#options = options
+  }
+
+  get receiver(): Receiver {
+    return this.#options.receiver
+  }
+
+  /** Accepted and not consumed, on all names. */
+  get kept(): number {
+    let kept = 0
+    for (const sender of this.#senders.values()) kept += sender.kept
+    return kept
+  }
+
+  /** Everything that `send` was called with and that is not consumed yet. */
+  buffered(name?: string): { readonly messages: number; readonly bytes: number } {
+    let messages = 0
+    let bytes = 0
+    for (const [each, sender] of this.#senders) {
+      if (name !== undefined && each !== name) continue
+      messages += sender.messages
+      bytes += sender.bytes
+    }
+    return { messages, bytes }
+  }
+
+  /** Whether something was sent on this name. */
+  uses(name: string): boolean {
+    return this.#senders.has(name)
+  }
+
+  /** Whether calls of `send` wait on this name. */
+  blocked(name: string): boolean {
+    return this.#senders.get(name)?.blocked === true
+  }
+
+  /** What is kept, by name. */
+  unsent(): { readonly name: string; readonly count: number }[] {
+    return [...this.#senders]
+      .map(([name, sender]) => ({ name, count: sender.messages }))
+      .filter(({ count }) => count > 0)
+  }
+
+  send(name: string, data: Uint8Array, options: SendOptions): Promise<void> {
+    const problem = this.#problem(name, data.length)
+    if (problem !== undefined) return Promise.reject(problem)
+    return this.#sender(name).send(data, options)
+  }
+
+  /** @throws GlueberryError where `send` would reject */
+  trySend(name: string, data: Uint8Array): boolean {
+    const problem = this.#problem(name, data.length)
+    if (problem !== undefined) throw problem
+    return this.#sender(name).trySend(data)
+  }
+
+  /** Resolves when everything that was sent before, on this name or on all, is consumed. */
+  async flush(name: string | undefined, signal: AbortSignal | undefined): Promise<void> {
+    const senders = name === undefined ? [...this.#senders.values()] : [this.#senders.get(name)]
+    await Promise.all(senders.map((sender) => sender?.flush(signal)))
+  }
+
+  /**
+   * A session is established. Returns whether the peer still knew how far it was.
+   *
+   * @throws GlueberryError `PROTOCOL` when its READY cannot be
+   */
+  attach(port: SessionPort, ready: Ready): boolean {
+    const resumed = this.#memory !== undefined && equalBytes(this.#memory, ready.memory)
+    const forgotten = this.#memory !== undefined && !resumed
+    this.#memory = ready.memory
+    this.#port = port
+    this.#limits = ready.limits
+    this.#positions = ready.positions
+    this.#forgotten = forgotten
+    this.receiver.attach(port)
+    for (const [name, { received }] of ready.positions) {
+      if (received > 0 && !this.#senders.has(name)) throw this.#neverSent(name)
+    }
+    for (const [name, sender] of this.#senders) {
+      if (port.remoteStreams.has(name)) this.#attachSender(name, sender)
+      else this.#refused(name, sender)
+    }
+    return resumed
+  }
+
+  /** The session is over; with a goodbye, streams end in good order. */
+  detach(orderly: boolean): void {
+    this.#port = undefined
+    this.receiver.end()
+    for (const sender of this.#senders.values()) sender.detach(orderly)
+  }
+
+  /** @throws GlueberryError `PROTOCOL` */
+  acknowledge(acknowledgements: readonly Acknowledgement[]): void {
+    for (const { name, consumed, limit } of acknowledgements) {
+      const sender = this.#senders.get(name)
+      if (sender?.attached === true) {
+        sender.acknowledge(consumed, limit)
+        continue
+      }
+      // A name that is not in use in this session yet, or was accepted only now: this is its credit.
+      if (consumed > 0) throw this.#neverSent(name)
+      this.#limits = new Map(this.#limits).set(name, Math.max(limit, this.#limits.get(name) ?? 0))
+      if (sender !== undefined && this.#port?.remoteStreams.has(name) === true) this.#attachSender(name, sender)
+    }
+  }
+
+  /** Gives up everything that is kept for the peer, and rejects everyone who waits. */
+  abandon(code: ErrorCode, message: string): void {
+    for (const [name, sender] of this.#senders) this.#abandonSender(name, sender, code, message)
+  }
+
+  #problem(name: string, size: number): GlueberryError | undefined {
+    const { peerId, messageSize } = this.#options
+    const port = this.#port
+    if (port !== undefined && !port.remoteStreams.has(name)) return this.#notAccepted(name)
+    const max = Math.min(messageSize, port?.largestMessage ?? messageSize)
+    if (size <= max) return undefined
+    const whose = max === messageSize ? 'limits.messageSize' : `the limit of ${peerId}`
+    return new GlueberryError('MESSAGE_TOO_LARGE', `a message of ${size} bytes is above ${whose}, ${max}`, {
+      peerId,
+      stream: name,
+    })
+  }
+
+  #neverSent(name: string): GlueberryError {
+    const { peerId } = this.#options
+    return new GlueberryError('PROTOCOL', `${peerId} has received what it was never sent`, { peerId, stream: name })
+  }
+
+  #notAccepted(name: string): GlueberryError {
+    const { peerId } = this.#options
+    return new GlueberryError('STREAM_NOT_ACCEPTED', `${peerId} does not accept the stream ${JSON.stringify(name)}`, {
+      peerId,
+      stream: name,
+      hint: 'its node must name it in `streams`',
+    })
+  }
+
+  #sender(name: string): Sender {
+    let sender = this.#senders.get(name)
+    if (sender === undefined) {
+      const { peerId, clock, waitingMax, rejectWhenFull, accepted } = this.#options
+      sender = new Sender({
+        peerId,
+        name,
+        clock,
+        waitingMax,
+        rejectWhenFull,
+        roomWhileAway: () => this.#keptBytes() < this.#options.sendBuffer || this.kept === 0,
+        shared: () => [...this.#senders.values()].filter((each) => each.busy).length > 1,
+        accepted,
+      })
+      this.#senders.set(name, sender)
+      if (this.#port !== undefined) this.#attachSender(name, sender)
+    }
+    return sender
+  }
+
+  #attachSender(name: string, sender: Sender): void {
+    const { received, consumed } = this.#positions.get(name) ?? { received: 0, consumed: 0 }
+    const limit = this.#limits.get(name) ?? 0
+    sender.attach(this.#port as SessionPort, { limit, received, consumed, forgotten: this.#forgotten })
+  }
+
+  #refused(name: string, sender: Sender): void {
+    this.#abandonSender(name, sender, 'STREAM_NOT_ACCEPTED', this.#notAccepted(name).message)
+  }
+
+  #abandonSender(name: string, sender: Sender, code: ErrorCode, message: string): void {
+    const abandoned = sender.abandon(code, message)
+    if (abandoned !== undefined) this.#options.undelivered(name, abandoned.from, abandoned.count)
+  }
+
+  #keptBytes(): number {
+    let bytes = 0
+    for (const sender of this.#senders.values()) bytes += sender.keptBytes
+    return bytes
+  }
+}

@@ -1,0 +1,97 @@
+import { encodeOpen, FIN_FRAME, RECORD_PLAINTEXT_MAX } from '@glueberry/wire'
+import type { Clock } from '../clock.ts'
+import type { Outbox } from './outbox.ts'
+import type { SessionPort } from './port.ts'
+
+/** So much goes to the connection in one call, when no other name waits for its turn. */
+const BURST = 1024 * 1024
+const BURST_SHARED = 256 * 1024
+
+export interface WriterOptions {
+  readonly name: string
+  readonly outbox: Outbox
+  readonly port: SessionPort
+  readonly clock: Clock
+  /** Whether other names of this peer wait as well. */
+  shared(): boolean
+}
+
+/** The data stream of one name and session: turns what is queued into records whenever it comes to its turn. */
+export class Writer {
+  readonly #options: WriterOptions
+  #asleep: (() => void) | undefined
+  #wakes = false // a turn is scheduled
+  #ended = false
+
+  constructor(options: WriterOptions) {
+    this.#options = options
+    this.#run().catch((error) => {
+      if (!this.#ended) options.port.fail(error)
+    })
+  }
+
+  /** Something was queued, or may be sent now: what is added before the next turn of the event loop goes with it. */
+  wake(): void {
+    if (this.#wakes) return
+    this.#wakes = true
+    this.#options.clock.setImmediate(() => {
+      this.#wakes = false
+      this.#rouse()
+    })
+  }
+
+  /** Much is queued: do not wait for the next turn. */
+  rouse(): void {
+    this.#rouse()
+  }
+
+  /** The session says goodbye: ends the stream in good order, behind what was written. */
+  end(): void {
+    this.#ended = true
+    this.#rouse()
+  }
+
+  #rouse(): void {
+    const wake = this.#asleep
+    this.#asleep = undefined
+    wake?.()
+  }
+
+  async #run(): Promise<void> {
+    const { name, outbox, port, clock, shared } = this.#options
+    const { stream, header, seal } = await port.open()
+    if (this.#ended) return stream.abort(new Error('the session is over'))
+
+    let open: Uint8Array | undefined = encodeOpen({
+      name,
+      firstSequence: outbox.nextSequence,
+      redeliveredThrough: outbox.redeliveredThrough,
+    })
+    while (!this.#ended) {
+      const burst = shared() ? BURST_SHARED : BURST
+      const pieces: Uint8Array[] = []
+      for (let bytes = 0; bytes < burst; ) {
+        const record = outbox.nextRecord(RECORD_PLAINTEXT_MAX - (open?.length ?? 0))
+        if (record === undefined) break
+        if (open !== undefined) {
+          record.unshift(open)
+          pieces.push(header)
+          open = undefined
+        }
+        for (const piece of seal(record)) {
+          pieces.push(piece)
+          bytes += piece.length
+        }
+      }
+      if (pieces.length > 0 && !stream.send(pieces)) await stream.writable()
+      else if (outbox.sendable) await new Promise<void>((resolve) => clock.setImmediate(resolve))
+      else if (!this.#ended) {
+        await new Promise<void>((resolve) => {
+          this.#asleep = resolve
+        })
+      }
+    }
+    if (open === undefined) stream.send(seal([FIN_FRAME]))
+    await stream.closeWrite()
+  }
+}

@@ -1,0 +1,70 @@
+import type { PeerId } from './peer-id.ts'
+
+// What this package needs from what carries its bytes. `host.ts` gives it with libp2p; a test may give it from memory.
+
+/** The protocols that streams are opened with (docs/protocol.md, Layers). */
+export const SESSION_PROTOCOL = '/glueberry/session/2.0.0'
+export const DATA_PROTOCOL = '/glueberry/data/2.0.0'
+
+export type Direction = 'inbound' | 'outbound'
+
+/** One stream of bytes. */
+export interface ByteStream {
+  /** Queues the pieces, in order; false when the caller must wait for `writable` before it sends more. Throws when closed. */
+  send(pieces: readonly Uint8Array[]): boolean
+  /** Resolves when there is room again; rejects when the stream closes first. */
+  writable(): Promise<void>
+  /** What arrives, in chunks of no meaning. Ends when the remote has closed its side, throws when the stream broke. One reader. */
+  readonly chunks: AsyncIterable<Uint8Array>
+  /** Closes this side, after what was sent. Never rejects. */
+  closeWrite(): Promise<void>
+  /** Breaks the stream off, for both sides. */
+  abort(error: Error): void
+}
+
+/** A connection to one peer whose identity has been proven. */
+export interface Link {
+  readonly peerId: PeerId
+  readonly direction: Direction
+  /** The remote's address without port, as far as known: what limits per address count by. */
+  readonly remoteHost: string
+  /** Tells the host that a session is established: the connection no longer counts as pending. */
+  established(): void
+  openStream(protocol: string, signal: AbortSignal): Promise<ByteStream>
+  /** Closes after what was sent, within a bounded time. Never rejects. */
+  close(): Promise<void>
+  abort(error: Error): void
+  /** Called once when the connection is gone, at once if it is already; with what broke it, if something did. */
+  onClose(listener: (error?: Error) => void): void
+}
+
+/** An inbound connection counts against the limits until it is established or gone, whichever is first. */
+export interface AdmissionSlot {
+  release(): void
+}
+
+/** What a host asks and tells; never with anything half made. */
+export interface HostHandlers {
+  /** Asked before any cryptography: a slot for an inbound connection from this address, or `undefined` for no. */
+  admit(remoteHost: string, abort: (error: Error) => void): AdmissionSlot | undefined
+  /** Whether this peer may have a connection. */
+  admitsPeer(peerId: PeerId): boolean
+  onSessionStream(link: Link, stream: ByteStream): void
+  onDataStream(link: Link, stream: ByteStream): void
+  /** This node's own addresses have changed. */
+  onAddresses(addresses: readonly string[]): void
+}
+
+/** What dials and listens. */
+export interface Host {
+  start(handlers: HostHandlers): Promise<void>
+  /** Closes everything. Never rejects; harmless before `start` has ended. */
+  stop(): Promise<void>
+  /** Complete multiaddrs, `/p2p/…` included. */
+  readonly addresses: readonly string[]
+  /**
+   * One new connection to this peer at this address.
+   * Rejects with a `GlueberryError`, or with the signal's reason.
+   */
+  dial(peerId: PeerId, address: string, signal: AbortSignal): Promise<Link>
+}
