@@ -36,7 +36,8 @@ export type Reason = {
   readonly error?: GlueberryError
 }
 
-interface ForPeer {
+/** What every event of a peer carries. */
+export interface ForPeer {
   readonly peerId: PeerId
   /** When, in milliseconds since 1970. */
   readonly at: number

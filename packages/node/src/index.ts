@@ -11,6 +11,7 @@ export type {
   EventOf,
   EventSubscription,
   EventType,
+  ForPeer,
   Inbox,
   NodeEvent,
   NodeState,

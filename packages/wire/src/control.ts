@@ -64,14 +64,23 @@ export interface Acknowledgement {
   readonly limit: number
 }
 
-const GOODBYE_REASONS = ['stopped', 'disconnected', 'duplicate', 'replaced', 'protocol', 'timeout'] as const
-
 /**
  * `stopped`: the node ends · `disconnected`: asked for by its application · `duplicate`: the other session lives ·
  * `replaced`: a newer session lives · `protocol`: the receiver broke the protocol · `timeout`: silence · `other`: unknown here
  */
-export type GoodbyeReason = (typeof GOODBYE_REASONS)[number] | 'other'
+export type GoodbyeReason = 'stopped' | 'disconnected' | 'duplicate' | 'replaced' | 'protocol' | 'timeout' | 'other'
 
+/** By its number on the wire, from 1. */
+const GOODBYE_REASONS: readonly GoodbyeReason[] = [
+  'stopped',
+  'disconnected',
+  'duplicate',
+  'replaced',
+  'protocol',
+  'timeout',
+]
+
+/** Everything that is said on a control stream after its handshake. */
 export type ControlMessage =
   | Setup
   /** The application's own handshake. */
@@ -129,7 +138,7 @@ function controlBody(message: Exclude<ControlMessage, { type: 'unknown' }>): unk
     case 'renew':
       return null
     case 'goodbye':
-      return (GOODBYE_REASONS as readonly string[]).indexOf(message.reason) + 1
+      return GOODBYE_REASONS.indexOf(message.reason) + 1
   }
 }
 

@@ -1,7 +1,23 @@
 import type { Fields } from './cbor.ts'
 
-/** Why a node will have no session, by its number on the wire. */
-const REFUSAL_CODES = [
+/**
+ * `version`, `network`: the other speaks another one · `application`: its handshake refused · `busy`: too many at once ·
+ * `cooldown`: refused a short while ago · `blocked` · `identity-in-use`: two programs have one identity ·
+ * `failed`: the other's own handshake threw or took too long · `other`: a code that this version does not know
+ */
+export type RefusalCode =
+  | 'version'
+  | 'network'
+  | 'application'
+  | 'busy'
+  | 'cooldown'
+  | 'blocked'
+  | 'identity-in-use'
+  | 'failed'
+  | 'other'
+
+/** Why a node will have no session, by its number on the wire, from 1. */
+const REFUSAL_CODES: readonly RefusalCode[] = [
   'version',
   'network',
   'application',
@@ -10,14 +26,7 @@ const REFUSAL_CODES = [
   'blocked',
   'identity-in-use',
   'failed',
-] as const
-
-/**
- * `version`, `network`: the other speaks another one · `application`: its handshake refused · `busy`: too many at once ·
- * `cooldown`: refused a short while ago · `blocked` · `identity-in-use`: two programs have one identity ·
- * `failed`: the other's own handshake threw or took too long · `other`: a code that this version does not know
- */
-export type RefusalCode = (typeof REFUSAL_CODES)[number] | 'other'
+]
 
 /** Said instead of going on; final for this attempt. */
 export interface Refusal {
@@ -30,8 +39,7 @@ const REASON_MAX = 256
 
 /** The fields of a refusal, for a payload or a control message. */
 export function encodeRefusal({ code, reason }: Refusal): { code: number; reason: string } {
-  const index = (REFUSAL_CODES as readonly string[]).indexOf(code)
-  return { code: index + 1, reason: reason.slice(0, REASON_MAX) }
+  return { code: REFUSAL_CODES.indexOf(code) + 1, reason: reason.slice(0, REASON_MAX) }
 }
 
 /** @throws WireError `MALFORMED`, `TOO_LARGE` */

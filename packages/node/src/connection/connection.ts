@@ -18,7 +18,7 @@ import { arbitrate, decides } from './arbitration.ts'
 import { type ConnectionEvent, type ConnectionInput, type ConnectionState, INITIAL_STATE, transition } from './state.ts'
 
 /** What a connection brings to life and lets go of: the peer's streams. */
-export interface ConnectionStreams {
+interface ConnectionStreams {
   /** This side is about to be ready for that instance of the peer; `undefined` when there is no memory for it. */
   begin(instance: Uint8Array): Omit<Ready, 'type'> | undefined
   /** Messages may flow; returns whether the peer resumed. Throws when its READY cannot be. */

@@ -185,7 +185,7 @@ export class Outbox {
     this.#drop(consumed)
     this.#limit = limit
     this.#spent = 0
-    this.#rewind(received)
+    this.#rewind(Math.max(received, this.#consumed))
     this.#skippedThrough = Math.max(this.#skippedThrough, this.nextSequence - 1)
     return true
   }

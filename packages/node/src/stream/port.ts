@@ -1,8 +1,7 @@
-import type { Acknowledgement } from '@glueberry/wire'
 import type { ByteStream } from '../transport.ts'
 
 /** What seals a data stream that this side opens. */
-export interface OpenedStream {
+interface OpenedStream {
   readonly stream: ByteStream
   /** The first bytes on it, in clear. */
   readonly header: Uint8Array
@@ -22,6 +21,3 @@ export interface SessionPort {
   /** Ends the session. */
   fail(error: unknown): void
 }
-
-/** What a session asks of the streams when it may send an acknowledgement. */
-export type AcknowledgementSource = () => Acknowledgement[]

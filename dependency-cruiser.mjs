@@ -1,0 +1,88 @@
+// The arrows of ARCHITECTURE.md, as rules.
+const layer = (name) => `^packages/node/src/${name}`
+const leaves =
+  '(errors|events|options|clock|async|address|peer-id|identity|transport|records|version|observe/[^/]+)[.]ts$'
+
+/** @type {import('dependency-cruiser').IConfiguration} */
+export default {
+  forbidden: [
+    {
+      name: 'no-cycles',
+      severity: 'error',
+      from: { path: '^packages/[^/]+/src' },
+      to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } },
+    },
+    {
+      name: 'wire-stands-alone',
+      comment: 'wire imports nothing of ours, and no I/O: only its seam knows a platform',
+      severity: 'error',
+      from: { path: '^packages/wire/src', pathNot: 'aead-node[.]ts$' },
+      to: { path: '^(packages/(?!wire)|node:|fs|net|timers)', dependencyTypesNot: ['type-only'] },
+    },
+    {
+      name: 'wire-has-no-platform',
+      severity: 'error',
+      from: { path: '^packages/wire/src', pathNot: 'aead-node[.]ts$' },
+      to: { dependencyTypes: ['core'] },
+    },
+    {
+      name: 'streams-do-not-know-connections',
+      severity: 'error',
+      from: { path: layer('stream/') },
+      to: {
+        path: layer('(connection|session|node|peer|peers|lifecycle|host|platform)'),
+        pathNot: layer('peer-id[.]ts$'),
+      },
+    },
+    {
+      name: 'sessions-do-not-know-who-owns-them',
+      severity: 'error',
+      from: { path: layer('session/') },
+      to: {
+        path: layer('(connection|stream|node|peer|peers|lifecycle|host|platform)'),
+        pathNot: layer('peer-id[.]ts$'),
+      },
+    },
+    {
+      name: 'connections-do-not-know-streams',
+      severity: 'error',
+      from: { path: layer('connection/') },
+      to: { path: layer('(stream|node|peer|peers|lifecycle|host|platform)'), pathNot: layer('peer-id[.]ts$') },
+    },
+    {
+      name: 'leaves-import-leaves',
+      severity: 'error',
+      from: { path: layer(leaves) },
+      to: { path: layer(''), pathNot: [layer(leaves), layer('session/application-handshake[.]ts$')] },
+    },
+    {
+      name: 'only-the-host-knows-libp2p',
+      severity: 'error',
+      from: { path: '^packages/node/src', pathNot: layer('(host|noise-crypto)[.]ts$') },
+      to: { path: 'node_modules/(libp2p|@libp2p|@chainsafe)/', dependencyTypesNot: ['type-only'] },
+    },
+    {
+      name: 'sources-do-not-import-tests',
+      severity: 'error',
+      from: { path: '/src/' },
+      to: { path: '(/test/|packages/testkit)' },
+    },
+    {
+      name: 'declared-dependencies-only',
+      severity: 'error',
+      from: { path: '^(packages|examples)/[^/]+/src' },
+      to: { dependencyTypes: ['npm-no-pkg', 'npm-unknown'] },
+    },
+  ],
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    exclude: { path: '(/dist/|/node_modules/[.]bin/)' },
+    tsPreCompilationDeps: 'specify',
+    tsConfig: { fileName: 'tsconfig.json' },
+    enhancedResolveOptions: {
+      exportsFields: ['exports'],
+      conditionNames: ['@glueberry/source', 'node', 'import', 'default'],
+      extensions: ['.ts', '.js', '.mjs', '.d.ts'],
+    },
+  },
+}

@@ -1,0 +1,251 @@
+import { FrameCursor, FrameType, MESSAGE_OVERHEAD, type Open, RECORD_PLAINTEXT_MAX } from '@glueberry/wire'
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { parsePeerId } from '../src/index.ts'
+import { Inbox } from '../src/stream/inbox.ts'
+import type { ReceivedMessage } from '../src/stream/message.ts'
+import { Outbox } from '../src/stream/outbox.ts'
+
+// The two ends of one name without anything between them but records, which may be lost at any place. Histories are
+// random: sends, records on their way, takes in and out of order, acknowledgements that are lost, cuts, and a receiver
+// that restarts. Whatever happens, each message arrives once and in order, or is told to be delivered again.
+
+const peerId = parsePeerId('12D3KooWK99VoVxNE7XzyBwXEzW7xhK7Gpv85r9F3V3fyKSUKPH5')
+const MESSAGE_SIZE = 150_000
+const FIRST_WINDOW = MESSAGE_SIZE + MESSAGE_OVERHEAD
+const WINDOW = 4 * FIRST_WINDOW
+
+type Step =
+  | { do: 'send'; size: number; confirm: boolean }
+  | { do: 'write' }
+  | { do: 'deliver' }
+  | { do: 'take' }
+  | { do: 'settle'; which: number }
+  | { do: 'acknowledge'; lost: boolean }
+  | { do: 'cut' }
+  | { do: 'restart receiver' }
+
+const size = fc.oneof(
+  { weight: 6, arbitrary: fc.integer({ min: 0, max: 300 }) },
+  { weight: 2, arbitrary: fc.integer({ min: 60_000, max: 70_000 }) },
+  { weight: 2, arbitrary: fc.integer({ min: 100_000, max: MESSAGE_SIZE }) },
+)
+const step: fc.Arbitrary<Step> = fc.oneof(
+  { weight: 10, arbitrary: fc.record({ do: fc.constant('send' as const), size, confirm: fc.boolean() }) },
+  { weight: 10, arbitrary: fc.constant({ do: 'write' as const }) },
+  { weight: 10, arbitrary: fc.constant({ do: 'deliver' as const }) },
+  { weight: 8, arbitrary: fc.constant({ do: 'take' as const }) },
+  { weight: 8, arbitrary: fc.record({ do: fc.constant('settle' as const), which: fc.nat(3) }) },
+  { weight: 6, arbitrary: fc.record({ do: fc.constant('acknowledge' as const), lost: fc.boolean() }) },
+  { weight: 2, arbitrary: fc.constant({ do: 'cut' as const }) },
+  { weight: 1, arbitrary: fc.constant({ do: 'restart receiver' as const }) },
+)
+
+class World {
+  readonly outbox = new Outbox()
+  inbox!: Inbox
+  reserved = 0
+  sent = 0
+  wire: Uint8Array<ArrayBuffer>[] = []
+  /** What OPEN says in this session, once something was written. */
+  open: Open | undefined
+  opened = false
+  inFlight: ReceivedMessage[] = []
+  /** What the application has been handed by the present receiver, by sequence. */
+  taken: number[] = []
+  /** Highest sequence that any receiver has ever consumed. */
+  everTaken = 0
+  forgotten = false
+
+  constructor() {
+    this.newInbox()
+    this.connect()
+  }
+
+  newInbox(): void {
+    this.reserved = 0
+    this.inbox = new Inbox({
+      peerId,
+      name: 'x',
+      messageSize: MESSAGE_SIZE,
+      firstWindow: FIRST_WINDOW,
+      windowMax: WINDOW,
+      reserve: (amount) => {
+        this.reserved += amount
+        return true
+      },
+    })
+    this.taken = []
+    this.inFlight = []
+  }
+
+  connect(): void {
+    this.wire = []
+    this.open = undefined
+    this.opened = false
+    this.inbox.detach()
+    this.outbox.pause()
+    const limit = this.inbox.attach()
+    expect(this.outbox.begin({ limit, ...this.inbox.position, forgotten: this.forgotten })).toBe(true)
+    this.forgotten = false
+  }
+
+  run(action: Step): void {
+    switch (action.do) {
+      case 'send': {
+        // As Sender does: no more is accepted than fits the credit, but for what is accepted while away.
+        if (this.outbox.bytes > 10 * WINDOW) return
+        const data = new Uint8Array(action.size).fill(++this.sent & 0xff)
+        expect(this.outbox.append(data, action.confirm)).toBe(this.sent)
+        return
+      }
+      case 'write': {
+        const { sendable, nextSequence: firstSequence, redeliveredThrough } = this.outbox
+        const parts = this.outbox.nextRecord(RECORD_PLAINTEXT_MAX)
+        expect(parts !== undefined).toBe(sendable)
+        if (parts === undefined) return
+        this.open ??= { name: 'x', firstSequence, redeliveredThrough }
+        const plaintext = Uint8Array.from(Buffer.concat(parts))
+        expect(plaintext.length).toBeLessThanOrEqual(RECORD_PLAINTEXT_MAX)
+        this.wire.push(plaintext)
+        return
+      }
+      case 'deliver':
+        return this.deliver()
+      case 'take': {
+        const message = this.inbox.take()
+        if (message === undefined) return
+        // In order; a gap or a repetition within one receiver would show here.
+        if (this.taken.length > 0) expect(message.sequence).toBe((this.taken.at(-1) as number) + 1)
+        expect(message.data.every((byte) => byte === (message.sequence & 0xff))).toBe(true)
+        // What any receiver had consumed before comes again only when it is marked.
+        if (message.sequence <= this.everTaken) expect(message.redelivered).toBe(true)
+        this.taken.push(message.sequence)
+        this.everTaken = Math.max(this.everTaken, message.sequence)
+        this.inFlight.push(message)
+        return
+      }
+      case 'settle': {
+        const [message] = this.inFlight.splice(action.which, 1)
+        if (message !== undefined) this.inbox.settle(message)
+        return
+      }
+      case 'acknowledge': {
+        const { consumed, limit } = this.inbox.acknowledge(false)
+        if (!action.lost) expect(this.outbox.acknowledge(consumed, limit)).toBe(true)
+        return
+      }
+      case 'cut':
+        return this.connect()
+      case 'restart receiver':
+        this.newInbox()
+        this.forgotten = true
+        return this.connect()
+    }
+  }
+
+  deliver(): void {
+    const plaintext = this.wire.shift()
+    if (plaintext === undefined) return
+    if (!this.opened) {
+      this.opened = true
+      const gap = this.inbox.open(this.open as Open)
+      if (this.inbox.position.received > 0) expect(gap).toBeUndefined()
+    }
+    const cursor = new FrameCursor(plaintext)
+    while (cursor.next()) {
+      if (cursor.type === FrameType.FRAGMENT) this.inbox.part(plaintext, cursor.start, cursor.end)
+      else this.inbox.message(plaintext, cursor.start, cursor.end, cursor.type === FrameType.CONFIRM, 0)
+    }
+  }
+
+  /** Heals the network and lets the application take everything. */
+  settleAll(): void {
+    this.connect()
+    for (let round = 0; this.outbox.messages > 0; round++) {
+      expect(round, 'nobody waits for ever').toBeLessThan(10_000)
+      for (const action of ['write', 'deliver', 'take'] as const) this.run({ do: action })
+      while (this.inFlight.length > 0) this.run({ do: 'settle', which: 0 })
+      this.run({ do: 'acknowledge', lost: false })
+    }
+  }
+}
+
+test('10,000 histories: once and in order, or marked; nobody waits for ever; nothing is left behind', () => {
+  fc.assert(
+    fc.property(fc.array(step, { minLength: 5, maxLength: 60 }), (steps) => {
+      const world = new World()
+      for (const action of steps) {
+        world.run(action)
+        expect(world.inbox.held).toBeLessThanOrEqual(FIRST_WINDOW + world.reserved)
+      }
+      world.settleAll()
+      expect(world.everTaken).toBe(world.sent)
+      expect([world.outbox.messages, world.outbox.bytes, world.inbox.held]).toEqual([0, 0, 0])
+    }),
+    { numRuns: 10_000 },
+  )
+})
+
+test('what is given up leaves a gap that the receiver is told of, and nothing else', () => {
+  const world = new World()
+  const send = (): void => world.run({ do: 'send', size: 10, confirm: false })
+  for (let i = 0; i < 5; i++) send()
+  world.run({ do: 'write' })
+  world.run({ do: 'deliver' })
+  expect(world.inbox.position.received).toBe(5)
+  for (let i = 0; i < 3; i++) send()
+  world.outbox.pause()
+  expect(world.outbox.abandon()).toEqual({ from: 1, count: 8 }) // consumption of the first five was never heard of
+  expect(world.outbox.abandon()).toBeUndefined()
+  send() // 9
+  const { received, consumed } = world.inbox.position
+  world.inbox.detach()
+  expect(world.outbox.begin({ limit: world.inbox.attach(), received, consumed, forgotten: false })).toBe(true)
+  expect(world.outbox.nextSequence).toBe(9)
+  expect(world.inbox.open({ name: 'x', firstSequence: 9, redeliveredThrough: 0 })).toEqual({ from: 6, count: 3 })
+})
+
+test('a receiver that claims what it was never sent is found out', () => {
+  const world = new World()
+  world.run({ do: 'send', size: 1, confirm: false })
+  expect(world.outbox.acknowledge(1, 0)).toBe(false) // accepted here, never written
+  world.run({ do: 'write' })
+  expect(world.outbox.acknowledge(2, 0)).toBe(false)
+  expect(world.outbox.acknowledge(1, 0)).toBe(true)
+  expect(world.outbox.begin({ limit: 0, received: 2, consumed: 0, forgotten: false })).toBe(false)
+})
+
+test('an inbox refuses what passes its credit or its size, before it keeps it', () => {
+  const world = new World()
+  const record = new Uint8Array(FIRST_WINDOW)
+  world.inbox.open({ name: 'x', firstSequence: 1, redeliveredThrough: 0 })
+  expect(() => world.inbox.message(record, 0, MESSAGE_SIZE + 1, false, 0)).toThrow(/larger than/)
+  world.inbox.part(record, 0, MESSAGE_SIZE - 10)
+  expect(() => world.inbox.part(record, 0, 11)).toThrow(/larger than/)
+  world.inbox.message(record, 0, 10, false, 0)
+  expect(world.inbox.held).toBe(FIRST_WINDOW)
+  expect(() => world.inbox.message(record, 0, 0, false, 0)).toThrow(/credit/)
+  expect(world.inbox.held).toBe(FIRST_WINDOW)
+  expect(() => world.inbox.open({ name: 'x', firstSequence: 1, redeliveredThrough: 0 })).toThrow(/twice/)
+})
+
+test('messages of a restarted sender count anew; those of its earlier life make room, and move no position', () => {
+  const { inbox } = new World()
+  const record = new Uint8Array(100)
+  inbox.open({ name: 'x', firstSequence: 1, redeliveredThrough: 0 })
+  for (let i = 0; i < 3; i++) inbox.message(record, 0, 1, false, 0)
+  const early = inbox.take() as ReceivedMessage
+  inbox.detach()
+  inbox.newInstance()
+  inbox.attach()
+  expect(inbox.position).toEqual({ received: 0, consumed: 0 })
+  inbox.open({ name: 'x', firstSequence: 1, redeliveredThrough: 0 })
+  inbox.message(record, 0, 1, false, 0)
+  const rest = [inbox.take(), inbox.take()] as ReceivedMessage[]
+  for (const message of [early, ...rest]) inbox.settle(message)
+  expect(inbox.position).toEqual({ received: 1, consumed: 0 })
+  inbox.settle(inbox.take() as ReceivedMessage)
+  expect(inbox.position).toEqual({ received: 1, consumed: 1 })
+  expect(inbox.held).toBe(0)
+})
