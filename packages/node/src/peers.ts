@@ -203,8 +203,8 @@ export class Peers implements HostHandlers {
       )
     }
     this.#names.add(name)
-    for (const peer of receivers) {
-      peer.connection.current?.announceStreams([name])
+    for (const peer of this.#peers.values()) {
+      peer.connection.announceStreams([name])
       peer.traffic.receiver.accept(name)
     }
   }

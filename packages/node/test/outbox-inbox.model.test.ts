@@ -101,7 +101,7 @@ class World {
       }
       case 'write': {
         const { sendable, nextSequence: firstSequence, redeliveredThrough } = this.outbox
-        const parts = this.outbox.nextRecord(RECORD_PLAINTEXT_MAX)
+        const parts = this.outbox.nextRecord()
         expect(parts !== undefined).toBe(sendable)
         if (parts === undefined) return
         this.open ??= { name: 'x', firstSequence, redeliveredThrough }

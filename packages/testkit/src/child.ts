@@ -65,8 +65,14 @@ export class Child implements AsyncDisposable {
 }
 
 /** Runs a file on the Node that runs the tests, reading the workspace's sources. */
-export function spawnNode(args: readonly string[], options: { readonly cwd?: string; readonly env?: NodeJS.ProcessEnv } = {}): Child {
+export function spawnNode(
+  args: readonly string[],
+  options: { readonly cwd?: string; readonly env?: NodeJS.ProcessEnv } = {},
+): Child {
   return new Child(
-    spawn(process.execPath, ['--conditions=@glueberry/source', ...args], { stdio: ['pipe', 'pipe', 'pipe'], ...options }),
+    spawn(process.execPath, ['--conditions=@glueberry/source', ...args], {
+      stdio: ['pipe', 'pipe', 'pipe'],
+      ...options,
+    }),
   )
 }

@@ -8,7 +8,9 @@ export interface MadeNode<S extends string> extends AsyncDisposable {
 }
 
 /** A started node on a free port of 127.0.0.1; `stop` ends it with the scope, whatever it is doing. */
-export async function makeNode<const S extends string>(options: Partial<NodeOptions<S>> & { readonly streams: readonly S[] }): Promise<MadeNode<S>> {
+export async function makeNode<const S extends string>(
+  options: Partial<NodeOptions<S>> & { readonly streams: readonly S[] },
+): Promise<MadeNode<S>> {
   const node = new Node<S>({ identity: Identity.generate(), listen: ['/ip4/127.0.0.1/tcp/0'], ...options })
   const events: NodeEvent[] = []
   const errors: GlueberryError[] = []
@@ -24,7 +26,16 @@ export async function makeNode<const S extends string>(options: Partial<NodeOpti
 export async function pair<const S extends string>(
   streams: readonly S[],
   options: { readonly alice?: Partial<NodeOptions<S>>; readonly bob?: Partial<NodeOptions<S>> } = {},
-): Promise<AsyncDisposable & { alice: Node<S>; bob: Node<S>; aliceId: PeerId; bobId: PeerId; aliceMade: MadeNode<S>; bobMade: MadeNode<S> }> {
+): Promise<
+  AsyncDisposable & {
+    alice: Node<S>
+    bob: Node<S>
+    aliceId: PeerId
+    bobId: PeerId
+    aliceMade: MadeNode<S>
+    bobMade: MadeNode<S>
+  }
+> {
   const aliceMade = await makeNode<S>({ streams, ...options.alice })
   const bobMade = await makeNode<S>({ streams, ...options.bob })
   const [alice, bob] = [aliceMade.node, bobMade.node]
@@ -43,7 +54,10 @@ export async function pair<const S extends string>(
 }
 
 /** The next `count` items of an iterator, without ending it. */
-export async function collect<T>(iterator: { next(): Promise<IteratorResult<T, undefined>> }, count: number): Promise<T[]> {
+export async function collect<T>(
+  iterator: { next(): Promise<IteratorResult<T, undefined>> },
+  count: number,
+): Promise<T[]> {
   const items: T[] = []
   while (items.length < count) {
     const { done, value } = await iterator.next()

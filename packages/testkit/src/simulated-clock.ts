@@ -43,7 +43,9 @@ export class SimulatedClock {
     const end = this.#now + milliseconds
     for (;;) {
       this.turn()
-      const [next] = [...this.#timers].filter(({ due }) => due <= end).sort((a, b) => a.due - b.due || a.order - b.order)
+      const [next] = [...this.#timers]
+        .filter(({ due }) => due <= end)
+        .sort((a, b) => a.due - b.due || a.order - b.order)
       if (next === undefined) break
       this.#timers.delete(next)
       this.#now = Math.max(this.#now, next.due)

@@ -144,6 +144,11 @@ export class PeerConnection implements SessionOwner {
     await Promise.all(this.#closing)
   }
 
+  /** Names are accepted from now on: every session whose SETUP did not say so is told. */
+  announceStreams(names: readonly string[]): void {
+    for (const session of this.#sessions) session.announceStreams(names)
+  }
+
   drain(): void {
     this.#apply({ type: 'drain' })
   }

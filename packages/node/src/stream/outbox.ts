@@ -207,10 +207,10 @@ export class Outbox {
     this.#spent = 0
   }
 
-  /** The plaintext of the next record, in parts of at most `room` bytes together, and moves past it. */
-  nextRecord(room: number): Uint8Array[] | undefined {
+  /** The plaintext of the next record, in parts, as far as the credit goes; moves past it. */
+  nextRecord(): Uint8Array[] | undefined {
     const parts: Uint8Array[] = []
-    let left = room
+    let left = RECORD_PLAINTEXT_MAX
     for (let place = this.#place(); place !== undefined && left > 0; place = this.#place()) {
       const { batch, mark } = place
       const credit = this.#limit - this.#spent

@@ -88,7 +88,9 @@ export class Receiver {
 
   /** The session is established. */
   attach(port: SessionPort): void {
-    if (this.#session !== undefined) this.#session.port = port
+    if (this.#session === undefined) return
+    this.#session.port = port
+    if (this.#due.size > 0) port.requestAcknowledgement()
   }
 
   /** The session is over. */
@@ -162,15 +164,13 @@ export class Receiver {
     return acknowledgements
   }
 
-  /** One more name is accepted: returns whether the budget holds it. The peer learns of it by STREAMS, then its first limit. */
-  accept(name: string): boolean {
+  /** One more name is accepted, for which the budget must have room. The peer learns of it by STREAMS, then its first limit. */
+  accept(name: string): void {
     const session = this.#session
-    if (session === undefined) return true
-    if (this.#options.budget.left < this.#options.firstWindow) return false
+    if (session === undefined) return
     session.names.add(name)
     this.#grantFirst(name)
     this.#acknowledgeNow(this.#inboxes.get(name) ?? this.#makeInbox(name))
-    return true
   }
 
   /** While draining: no new credit for names whose inbox is not empty. */

@@ -1,4 +1,4 @@
-import { encodeOpen, FIN_FRAME, RECORD_PLAINTEXT_MAX } from '@glueberry/wire'
+import { encodeOpen, FIN_FRAME } from '@glueberry/wire'
 import type { Clock } from '../clock.ts'
 import type { Outbox } from './outbox.ts'
 import type { SessionPort } from './port.ts'
@@ -62,22 +62,19 @@ export class Writer {
     const { stream, header, seal } = await port.open()
     if (this.#ended) return stream.abort(new Error('the session is over'))
 
-    let open: Uint8Array | undefined = encodeOpen({
-      name,
-      firstSequence: outbox.nextSequence,
-      redeliveredThrough: outbox.redeliveredThrough,
-    })
+    let opened = false
     while (!this.#ended) {
       const burst = shared() ? BURST_SHARED : BURST
       const pieces: Uint8Array[] = []
+      if (!opened && outbox.sendable) {
+        // A record of its own, so that a full batch stays a full record.
+        const { nextSequence: firstSequence, redeliveredThrough } = outbox
+        pieces.push(header, ...seal([encodeOpen({ name, firstSequence, redeliveredThrough })]))
+        opened = true
+      }
       for (let bytes = 0; bytes < burst; ) {
-        const record = outbox.nextRecord(RECORD_PLAINTEXT_MAX - (open?.length ?? 0))
+        const record = outbox.nextRecord()
         if (record === undefined) break
-        if (open !== undefined) {
-          record.unshift(open)
-          pieces.push(header)
-          open = undefined
-        }
         for (const piece of seal(record)) {
           pieces.push(piece)
           bytes += piece.length
@@ -91,7 +88,7 @@ export class Writer {
         })
       }
     }
-    if (open === undefined) stream.send(seal([FIN_FRAME]))
+    if (opened) stream.send(seal([FIN_FRAME]))
     await stream.closeWrite()
   }
 }

@@ -1,0 +1,181 @@
+import { collect, eventually, makeNode, pair } from '@glueberry/testkit'
+import { expect, test } from 'vitest'
+
+const KiB = 1024
+const small = { flow: { window: 64 * KiB }, limits: { messageSize: 16 * KiB } }
+
+/** Sends until a send waits: how many were accepted, and the one that waits. */
+async function fill(accept: () => boolean): Promise<number> {
+  let count = 0
+  while (accept()) count++
+  return count
+}
+
+test('a reader that never reads: its sender waits, other names go on, nothing is dropped, memory stays bounded', async () => {
+  await using nodes = await pair(['read', 'unread'], { alice: small })
+  const { alice, bob, aliceId, bobId } = nodes
+  const data = new Uint8Array(4 * KiB)
+  const accepted = await fill(() => bob.trySend(aliceId, 'unread', data))
+  expect(accepted).toBe(Math.floor((64 * KiB) / (4 * KiB + 256)))
+  let waits = true
+  const waiting = bob.send(aliceId, 'unread', data).then(() => {
+    waits = false
+  })
+
+  await using inbox = alice.messages('read')
+  for (let i = 0; i < 200; i++) {
+    await bob.send(aliceId, 'read', data)
+    await inbox.next()
+  }
+  await eventually(() => alice.peerStats(bobId)?.messagesReceived === 200 + accepted)
+  expect(alice.health().held).toBe(accepted * (4 * KiB + 256))
+  expect(waits).toBe(true)
+  expect(bob.trySend(aliceId, 'unread', data)).toBe(false)
+
+  await using late = alice.messages('unread')
+  const received = await collect(late, accepted + 1)
+  expect(received.map(({ sequence }) => sequence)).toEqual(Array.from({ length: accepted + 1 }, (_, i) => i + 1))
+  await waiting
+  await bob.flush()
+  expect(bob.trySend(aliceId, 'unread', data)).toBe(true)
+})
+
+test('while one consumer is slow, a million bytes pass through a window of 64 KiB, and no more is ever held', async () => {
+  await using nodes = await pair(['x'], { alice: small })
+  const { alice, bob, aliceId } = nodes
+  const count = 300
+  const sending = (async () => {
+    for (let i = 0; i < count; i++) await bob.send(aliceId, 'x', new Uint8Array(4 * KiB).fill(i & 0xff))
+  })()
+  let next = 0
+  for await (const message of alice.messages('x')) {
+    expect(message.data[0]).toBe(next++ & 0xff)
+    expect(alice.health().held).toBeLessThanOrEqual(64 * KiB)
+    await new Promise<void>((resolve) => setImmediate(resolve)) // slower than its sender
+    if (next === count) break
+  }
+  await sending
+})
+
+test('a window that is much used grows up to what the options allow', async () => {
+  await using nodes = await pair(['x'], { alice: { flow: { window: 4096 * KiB } } })
+  const { alice, bob, aliceId } = nodes
+  const data = new Uint8Array(16 * KiB)
+  const first = await fill(() => bob.trySend(aliceId, 'x', data))
+  const handle = alice.handle('x', () => {})
+  for (let i = 0; i < 1500; i++) await bob.send(aliceId, 'x', data)
+  await bob.flush()
+  await handle.close()
+  const later = await fill(() => bob.trySend(aliceId, 'x', data))
+  expect(first * (16 * KiB + 256)).toBeLessThanOrEqual(1025 * KiB)
+  expect(later * (16 * KiB + 256)).toBeGreaterThan(3500 * KiB)
+  expect(later * (16 * KiB + 256)).toBeLessThanOrEqual(4096 * KiB)
+})
+
+test('windows do not grow beyond the node’s budget, and a peer that no longer fits is refused as BUSY', async () => {
+  const budget = 512 * KiB
+  await using hub = await makeNode({
+    streams: ['x'],
+    flow: { window: 512 * KiB, peerBudget: budget, nodeBudget: budget },
+    limits: { messageSize: 200 * KiB },
+  })
+  await using first = await makeNode({ streams: ['x'] })
+  await using second = await makeNode({ streams: ['x'] })
+  await using third = await makeNode({ streams: ['x'] })
+  const id = await first.node.connect(hub.node.addrs) // 256 KiB
+  await second.node.connect(hub.node.addrs) // 256 KiB more: all of it
+  await expect(third.node.connect(hub.node.addrs)).rejects.toMatchObject({ code: 'BUSY', retryable: true })
+
+  const handle = hub.node.handle('x', () => {})
+  for (let i = 0; i < 50; i++) await first.node.send(id, 'x', new Uint8Array(100 * KiB))
+  await first.node.flush()
+  await handle.close()
+  let bytes = 0
+  while (first.node.trySend(id, 'x', new Uint8Array(10 * KiB))) bytes += 10 * KiB + 256
+  expect(bytes).toBeLessThanOrEqual(256 * KiB)
+
+  await second.node.disconnect(id)
+  await eventually(() => hub.node.getPeer(second.node.peerId)?.state === 'disconnected')
+  await third.node.connect(hub.node.addrs) // its share is free again
+})
+
+test('an aborted send leaves no gap, wherever it stood in the queue', async () => {
+  await using nodes = await pair(['x'], { alice: small })
+  const { alice, bob, aliceId } = nodes
+  const full = await fill(() => bob.trySend(aliceId, 'x', new Uint8Array(16 * KiB)))
+  const controllers = Array.from({ length: 6 }, () => new AbortController())
+  const sends = controllers.map((controller, i) =>
+    bob.send(aliceId, 'x', String(i).padEnd(16 * KiB), { signal: controller.signal }),
+  )
+  const outcomes = Promise.allSettled(sends)
+  for (const i of [0, 3, 5]) controllers[i]?.abort(new Error(`no ${i}`))
+  await using inbox = alice.messages('x')
+  await collect(inbox, full)
+  const rest = await collect(inbox, 3)
+  expect(rest.map((message) => message.text().trim())).toEqual(['1', '2', '4'])
+  expect(rest.map(({ sequence }) => sequence)).toEqual([full + 1, full + 2, full + 3])
+  expect((await outcomes).map((outcome) => (outcome.status === 'rejected' ? outcome.reason.message : 'sent'))).toEqual([
+    'no 0',
+    'sent',
+    'sent',
+    'no 3',
+    'sent',
+    'no 5',
+  ])
+})
+
+test('someone who forgets await is told: TOO_MANY_WAITING', async () => {
+  await using nodes = await pair(['x'], { alice: small, bob: { limits: { waitingSends: 10 } } })
+  const { alice, bob, aliceId } = nodes
+  await fill(() => bob.trySend(aliceId, 'x', new Uint8Array(16 * KiB)))
+  const waiting = Array.from({ length: 10 }, () => bob.send(aliceId, 'x', new Uint8Array(16 * KiB)))
+  await expect(bob.send(aliceId, 'x', 'one more')).rejects.toMatchObject({
+    code: 'TOO_MANY_WAITING',
+    hint: expect.stringContaining('await'),
+  })
+  alice.handle('x', () => {})
+  await Promise.all(waiting)
+})
+
+test('while a peer is away, messages are accepted up to sendBuffer, and replayed before anything new', async () => {
+  await using nodes = await pair(['x'], { bob: { flow: { sendBuffer: 64 * KiB } } })
+  const { alice, bob, aliceId } = nodes
+  await bob.disconnect(aliceId)
+  const accepted = await fill(() => bob.trySend(aliceId, 'x', new Uint8Array(8 * KiB)))
+  expect(accepted).toBe(8)
+  const waiting = bob.send(aliceId, 'x', 'waited')
+  await bob.connect(alice.addrs)
+  await waiting
+  await bob.send(aliceId, 'x', 'new')
+  await using inbox = alice.messages('x')
+  const received = await collect(inbox, accepted + 2)
+  expect(received.slice(-2).map((message) => message.text())).toEqual(['waited', 'new'])
+  expect(received.every((message) => !message.redelivered)).toBe(true)
+})
+
+test("overflow: 'error' rejects with BUFFER_FULL instead of waiting", async () => {
+  await using nodes = await pair(['x'], { bob: { flow: { sendBuffer: 8 * KiB, overflow: 'error' } } })
+  const { bob, aliceId } = nodes
+  await bob.disconnect(aliceId)
+  await bob.send(aliceId, 'x', new Uint8Array(8 * KiB))
+  await expect(bob.send(aliceId, 'x', 'more')).rejects.toMatchObject({ code: 'BUFFER_FULL', retryable: true })
+  expect(bob.trySend(aliceId, 'x', 'more')).toBe(false)
+})
+
+test('an inbox that sits full with no consumer is warned about, once; so are two that send before they read', async () => {
+  const warnings: string[] = []
+  const nothing = (): void => {}
+  const logger = {
+    debug: nothing,
+    info: nothing,
+    error: nothing,
+    warn: (message: string) => void warnings.push(message),
+  }
+  await using nodes = await pair(['x'], { alice: { ...small, logger }, bob: small })
+  const { alice, bob, aliceId, bobId } = nodes
+  await fill(() => bob.trySend(aliceId, 'x', new Uint8Array(16 * KiB)))
+  await eventually(() => warnings.length > 0)
+  expect(warnings).toEqual(['nobody takes the messages on "x": their sender waits'])
+  await fill(() => alice.trySend(bobId, 'x', new Uint8Array(16 * KiB)))
+  expect(warnings).toHaveLength(1)
+})

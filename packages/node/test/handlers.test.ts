@@ -1,0 +1,189 @@
+import { eventually, makeNode, pair } from '@glueberry/testkit'
+import { expect, test } from 'vitest'
+
+test('a handler gets messages in order for each peer, peers side by side', async () => {
+  await using hub = await makeNode({ streams: ['x'] })
+  await using b = await makeNode({ streams: ['x'] })
+  await using c = await makeNode({ streams: ['x'] })
+  const id = await b.node.connect(hub.node.addrs)
+  await c.node.connect(hub.node.addrs)
+  const running = new Map<string, number>()
+  const seen = new Map<string, number[]>()
+  const release: (() => void)[] = []
+  hub.node.handle('x', async (message) => {
+    running.set(message.peerId, (running.get(message.peerId) ?? 0) + 1)
+    expect(running.get(message.peerId)).toBe(1)
+    seen.set(message.peerId, [...(seen.get(message.peerId) ?? []), message.sequence])
+    await new Promise<void>((resolve) => release.push(resolve))
+    running.set(message.peerId, 0)
+  })
+  for (let i = 0; i < 3; i++) {
+    await b.node.send(id, 'x', 'b')
+    await c.node.send(id, 'x', 'c')
+  }
+  await eventually(() => release.length === 2) // one for each peer, and no second one while it runs
+  for (let done = 0; done < 6; done++) {
+    await eventually(() => release.length > 0)
+    release.shift()?.()
+  }
+  await Promise.all([b.node.flush(), c.node.flush()])
+  expect([...seen.values()]).toEqual([
+    [1, 2, 3],
+    [1, 2, 3],
+  ])
+})
+
+test('unordered handlers overlap up to the concurrency, and are acknowledged as a contiguous prefix', async () => {
+  await using nodes = await pair(['x'])
+  const { alice, bob, aliceId } = nodes
+  const release = new Map<number, () => void>()
+  alice.handle('x', (message) => new Promise<void>((resolve) => release.set(message.sequence, resolve)), {
+    concurrency: 3,
+    ordered: false,
+  })
+  for (let i = 0; i < 5; i++) await bob.send(aliceId, 'x', String(i))
+  await eventually(() => release.size === 3)
+  expect([...release.keys()]).toEqual([1, 2, 3])
+  release.get(3)?.()
+  release.get(2)?.()
+  await eventually(() => release.size === 5)
+  expect(bob.buffered(aliceId).messages).toBe(5) // 1 still runs: nothing before it is consumed
+  release.get(1)?.()
+  await eventually(() => bob.buffered(aliceId).messages === 2)
+  release.get(4)?.()
+  release.get(5)?.()
+  await bob.flush()
+})
+
+test('what a handler throws or rejects with becomes an error event, and the message counts as consumed', async () => {
+  await using nodes = await pair(['x'])
+  const { alice, bob, aliceId, aliceMade } = nodes
+  const seen: string[] = []
+  alice.handle('x', (message) => {
+    seen.push(message.text())
+    if (message.text() === 'throw') throw new Error('thrown')
+    if (message.text() === 'reject') return Promise.reject(new Error('rejected'))
+    return undefined
+  })
+  for (const text of ['throw', 'reject', 'fine']) await bob.send(aliceId, 'x', text)
+  await bob.flush()
+  expect(seen).toEqual(['throw', 'reject', 'fine'])
+  await eventually(() => aliceMade.errors.length === 2)
+  expect(aliceMade.errors.map(({ message, stream, cause }) => [message, stream, (cause as Error).message])).toEqual([
+    ['a handler of "x" failed: thrown', 'x', 'thrown'],
+    ['a handler of "x" failed: rejected', 'x', 'rejected'],
+  ])
+})
+
+test('handle may be called before start, and its close waits for the handlers that run', async () => {
+  await using bob = await makeNode({ streams: ['x'] })
+  const started = Promise.withResolvers<void>()
+  const finish = Promise.withResolvers<void>()
+  await using alice = await makeNode({ streams: ['x'] })
+  let aborted = false
+  const handle = alice.node.handle('x', async (_, signal) => {
+    signal.addEventListener('abort', () => {
+      aborted = true
+    })
+    started.resolve()
+    await finish.promise
+  })
+  const id = await bob.node.connect(alice.node.addrs)
+  await bob.node.send(id, 'x', '1')
+  await bob.node.send(id, 'x', '2')
+  await started.promise
+  let closed = false
+  const closing = handle.close().then(() => {
+    closed = true
+  })
+  expect(handle.close()).toBeInstanceOf(Promise)
+  expect(aborted).toBe(true)
+  await new Promise<void>((resolve) => setImmediate(resolve))
+  expect(closed).toBe(false)
+  finish.resolve()
+  await closing
+  await using rest = alice.node.messages('x') // the name is free, and the second message is still there
+  expect((await rest.next()).value?.text()).toBe('2')
+})
+
+test('drain waits for handlers that run, then for the other side, and reports what was left', async () => {
+  await using nodes = await pair(['x'])
+  const { alice, bob, aliceId, bobId } = nodes
+  const finish = Promise.withResolvers<void>()
+  let finished = false
+  alice.handle('x', async () => {
+    await finish.promise
+    finished = true
+  })
+  await bob.send(aliceId, 'x', 'work')
+  await eventually(() => alice.peerStats(bobId)?.messagesReceived === 1)
+  const draining = alice.drain()
+  expect(alice.drain()).toBe(draining)
+  expect(alice.status).toBe('draining')
+  await alice.send(bobId, 'x', 'still allowed while what came in is being handled')
+  finish.resolve()
+  bob.handle('x', () => {})
+  expect(await draining).toEqual({ complete: true, unsent: [], untaken: [] })
+  expect([finished, alice.status]).toEqual([true, 'stopped'])
+  await bob.stop()
+})
+
+test('drain gives up at its time-out and says what was left, on both sides', async () => {
+  await using nodes = await pair(['x', 'y'])
+  const { alice, bob, aliceId, bobId } = nodes
+  for (let i = 0; i < 3; i++) await bob.send(aliceId, 'x', 'nobody takes this')
+  await alice.send(bobId, 'y', 'nor this')
+  await eventually(() => alice.peerStats(bobId)?.messagesReceived === 3)
+  expect(await alice.drain({ timeout: 0 })).toEqual({
+    complete: false,
+    unsent: [{ peerId: bobId, stream: 'y', count: 1 }],
+    untaken: [{ peerId: bobId, stream: 'x', count: 3 }],
+  })
+})
+
+test('drain from inside a handler does not wait for that handler', async () => {
+  await using nodes = await pair(['x'])
+  const { alice, bob, aliceId } = nodes
+  const drained = Promise.withResolvers<unknown>()
+  alice.handle('x', async () => {
+    drained.resolve(await alice.drain())
+  })
+  await bob.send(aliceId, 'x', 'stop, please')
+  expect(await drained.promise).toMatchObject({ unsent: [] })
+  expect(alice.status).toBe('stopped')
+})
+
+test('stop does not wait for handlers or loops; their signal aborts, their loop ends', async () => {
+  await using nodes = await pair(['x', 'y'])
+  const { alice, bob, aliceId } = nodes
+  const aborted = Promise.withResolvers<void>()
+  alice.handle('x', (_, signal) => new Promise<void>(() => signal.addEventListener('abort', () => aborted.resolve())))
+  const loop = (async () => {
+    for await (const _ of alice.messages('y')) {
+      // nothing comes
+    }
+    return 'ended'
+  })()
+  await bob.send(aliceId, 'x', 'never done')
+  await eventually(() => alice.health().held > 0)
+  await alice.stop()
+  await aborted.promise
+  expect(await loop).toBe('ended')
+})
+
+test('a stop cuts a drain short', async () => {
+  await using nodes = await pair(['x'])
+  const { alice, bob, aliceId } = nodes
+  await bob.send(aliceId, 'x', 'nobody takes this')
+  const draining = bob.drain()
+  await bob.stop()
+  expect(await draining).toMatchObject({ complete: false, unsent: [{ peerId: aliceId, stream: 'x', count: 1 }] })
+  void alice
+})
+
+test.each([0, -1, 1.5, Number.NaN])('a concurrency of %d is refused', async (concurrency) => {
+  await using alice = await makeNode({ streams: ['x'] })
+  expect(() => alice.node.handle('x', () => {}, { concurrency })).toThrow(
+    expect.objectContaining({ code: 'INVALID_OPTION' }),
+  )
+})
