@@ -7,6 +7,8 @@ export interface Cancellable {
 export interface Clock {
   /** Milliseconds since 1970. */
   now(): number
+  /** Milliseconds since some moment: never goes back, whoever sets the machine's clock. */
+  elapsed(): number
   /** Runs `task` once, `delay` milliseconds from now. */
   setTimer(task: () => void, delay: number): Cancellable
   /** Runs `task` in the next turn of the event loop. */
@@ -21,8 +23,13 @@ const LONGEST = 2 ** 31 - 1
 /** The machine's own time and chance. */
 export const systemClock: Clock = {
   now: () => Date.now(),
+  elapsed: () => performance.now(),
   setTimer(task, delay) {
-    const timer = setTimeout(task, Math.min(delay, LONGEST))
+    let timer: NodeJS.Timeout
+    const arm = (left: number): void => {
+      timer = left > LONGEST ? setTimeout(() => arm(left - LONGEST), LONGEST) : setTimeout(task, left)
+    }
+    arm(delay)
     return { cancel: () => clearTimeout(timer) }
   },
   setImmediate: (task) => void setImmediate(task),

@@ -92,7 +92,10 @@ export class Libp2pHost implements Host {
     const limits = (streams: number) => ({ maxInboundStreams: streams, maxOutboundStreams: streams })
     await node.handle(
       SESSION_PROTOCOL,
-      this.#accept((link, stream) => handlers.onSessionStream(link, stream)),
+      this.#accept((link, stream) => {
+        link.sessionBegan()
+        handlers.onSessionStream(link, stream)
+      }),
       limits(SESSION_STREAMS),
     )
     await node.handle(
@@ -110,7 +113,13 @@ export class Libp2pHost implements Host {
   }
 
   async stop(): Promise<void> {
-    await this.#libp2p?.stop()
+    const node = this.#libp2p
+    await node?.stop()
+    // libp2p leaves its address manager's debounce timer behind: a second in which the process could not exit.
+    const { components } = (node ?? {}) as {
+      components?: { addressManager?: { _updatePeerStoreAddresses?: { stop?(): void } } }
+    }
+    components?.addressManager?._updatePeerStoreAddresses?.stop?.()
   }
 
   async dial(peerId: PeerId, address: string, signal: AbortSignal): Promise<Link> {
@@ -159,7 +168,7 @@ export class Libp2pHost implements Host {
     }
   }
 
-  #accept(then: (link: Link, stream: ByteStream) => void): (stream: Stream, connection: Connection) => void {
+  #accept(then: (link: Libp2pLink, stream: ByteStream) => void): (stream: Stream, connection: Connection) => void {
     return (stream, connection) => then(this.#link(connection), new Libp2pByteStream(stream, this.#options))
   }
 
@@ -190,6 +199,10 @@ class Libp2pLink implements Link {
     this.remoteHost = endpoint(connection.remoteAddr).host
   }
 
+  sessionBegan(): void {
+    this.#slot?.sessionBegan()
+  }
+
   established(): void {
     this.#slot?.release()
   }
@@ -207,8 +220,9 @@ class Libp2pLink implements Link {
           cause,
         })
       }
-      throw new GlueberryError('CONNECT_FAILED', `the connection to ${this.peerId} broke: ${messageOf(cause)}`, {
+      throw new GlueberryError('CONNECT_FAILED', `${this.peerId} closed the connection`, {
         peerId: this.peerId,
+        hint: 'it may have blocked this node, or have as many connections as it takes',
         cause,
       })
     }

@@ -5,7 +5,7 @@ import { deadline } from './clock.ts'
 import { GlueberryError } from './errors.ts'
 import { EventHub, type NodeState } from './events.ts'
 import { seedOf } from './identity.ts'
-import type { Settings } from './options.ts'
+import { firstWindow, type Settings } from './options.ts'
 import type { PeerId } from './peer-id.ts'
 import { Peers } from './peers.ts'
 import type { Platform } from './platform.ts'
@@ -22,8 +22,8 @@ export interface DrainReport {
   readonly untaken: readonly { peerId: PeerId; stream: string; count: number }[]
 }
 
-/** A stream may hold so much unread before its reader has begun, beside its first window, in bytes. */
-const UNREAD_SLACK = 16 * 1024 * 1024
+/** A stream's unread bytes are broken off above twice the first window, and this for frames and records around messages. */
+const UNREAD_SLACK = 1024 * 1024
 
 /** A node's life, from `idle` to `stopped`: it owns the status, and closes just what was made. */
 export class Lifecycle {
@@ -141,7 +141,7 @@ export class Lifecycle {
   }
 
   async #start(): Promise<void> {
-    const { identity, listen, libp2p, limits, flow } = this.settings
+    const { identity, listen, libp2p, limits } = this.settings
     this.#become('starting')
     const privateKey = new Uint8Array(64)
     privateKey.set(seedOf(identity))
@@ -151,7 +151,7 @@ export class Lifecycle {
       peerId: identity.peerId,
       listen,
       connections: limits.connections,
-      unreadMax: Math.max(flow.window, 2 * limits.messageSize) + UNREAD_SLACK,
+      unreadMax: 2 * firstWindow(this.settings, 1) + UNREAD_SLACK,
       clock: this.#platform.clock,
       libp2p,
     })
@@ -195,7 +195,7 @@ export class Lifecycle {
     try {
       await withSignal(this.delivery.idle(), over)
       this.#sendsRefused = true
-      await withSignal(Promise.all([...this.peers.all].map((peer) => peer.traffic.flush(undefined, over))), over)
+      await withSignal(Promise.allSettled([...this.peers.all].map((peer) => peer.traffic.flush(undefined, over))), over)
     } catch (error) {
       logger.warn('draining ended early', { error })
     } finally {

@@ -175,6 +175,7 @@ export class Node<S extends string = string> implements AsyncDisposable {
   async connect(target: PeerRef | string | readonly string[], options: Wait = {}): Promise<PeerId> {
     const parsed = parseTarget(target)
     this.#life.checkRunning()
+    options.signal?.throwIfAborted()
     await this.#life.peers.connect(parsed, options.signal)
     return parsed.peerId
   }
@@ -346,7 +347,7 @@ export class Node<S extends string = string> implements AsyncDisposable {
     this.#life.checkSending()
     const { peers } = this.#life
     const record = typeof peer === 'string' ? peers.get(peer) : peers.get(toPeerId(peer))
-    if (record === undefined) {
+    if (record?.accepted !== true) {
       const peerId = toPeerId(peer)
       const blocked = peers.info(peerId)?.blocked !== undefined
       throw new GlueberryError(

@@ -155,9 +155,13 @@ const KNOWN = new Set([
   ...Object.keys(RANGES),
 ])
 
-/** Credit that a name begins with, whatever is left to grow: at least one largest message. */
-export function firstWindow(settings: Pick<Settings, 'flow' | 'limits'>): number {
-  return Math.min(settings.flow.window, Math.max(256 * KiB, settings.limits.messageSize + MESSAGE_OVERHEAD))
+/** Budgets are told in bytes of messages; the cost of one message's overhead for each name comes on top. */
+export const BUDGET_SLACK: number = STREAM_NAMES_MAX * MESSAGE_OVERHEAD
+
+/** Credit that each of so many names begins with: one largest message at least, 256 KiB where the budget has room for that. */
+export function firstWindow({ flow, limits }: Pick<Settings, 'flow' | 'limits'>, names: number): number {
+  const share = Math.min(256 * KiB, Math.floor(flow.peerBudget / Math.max(1, names)))
+  return Math.min(flow.window, Math.max(limits.messageSize + MESSAGE_OVERHEAD, share))
 }
 
 /**

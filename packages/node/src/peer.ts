@@ -7,7 +7,7 @@ import type { ConnectionEvent, ConnectionState } from './connection/state.ts'
 import { type ErrorCode, GlueberryError } from './errors.ts'
 import type { EventHub, NewEvent, PeerState, Reason } from './events.ts'
 import type { PeerStats } from './observe/stats.ts'
-import { firstWindow, type Settings } from './options.ts'
+import { BUDGET_SLACK, firstWindow, type Settings } from './options.ts'
 import type { PeerId } from './peer-id.ts'
 import type { Session, SessionContext } from './session/session.ts'
 import { Budget } from './stream/budget.ts'
@@ -17,7 +17,7 @@ import type { ReceivedMessage } from './stream/message.ts'
 import type { SessionPort } from './stream/port.ts'
 import { readDataStream } from './stream/reader.ts'
 import { Receiver } from './stream/receiver.ts'
-import { Traffic } from './stream/traffic.ts'
+import { type Retired, Traffic } from './stream/traffic.ts'
 import { type ByteStream, DATA_PROTOCOL, type Direction, type Link } from './transport.ts'
 
 /** What is known of a peer: a frozen value that stays identical until something changes. */
@@ -82,7 +82,8 @@ export class Peer {
   #connectedSince: number | undefined
   #lastReason: Reason | undefined
 
-  constructor(peerId: PeerId, context: PeerContext) {
+  /** @param retired what an earlier record of this peer left, when it was closed */
+  constructor(peerId: PeerId, context: PeerContext, retired: Retired | undefined) {
     this.peerId = peerId
     this.#context = context
     const { settings, clock, delivery, budget, ownPeerId } = context
@@ -90,9 +91,9 @@ export class Peer {
     const receiver = new Receiver({
       peerId,
       clock,
-      budget: new Budget(flow.peerBudget, budget),
+      budget: new Budget(flow.peerBudget + BUDGET_SLACK, budget),
       messageSize: limits.messageSize,
-      firstWindow: firstWindow(settings),
+      firstWindow: (names) => firstWindow(settings, names),
       windowMax: flow.window,
       names: context.names,
       offer: (inbox) => this.#offer(inbox, delivery),
@@ -100,6 +101,7 @@ export class Peer {
     })
     this.traffic = new Traffic({
       peerId,
+      retired,
       clock,
       receiver,
       messageSize: limits.messageSize,
@@ -130,6 +132,7 @@ export class Peer {
       setup: context.setup,
       refuses: () => this.#refuses(),
       changed: (state, events) => this.#changed(state, events),
+      idle: () => this.#dropStranger(),
     })
   }
 
@@ -159,6 +162,11 @@ export class Peer {
       ...(this.#lastReason === undefined ? {} : { lastReason: this.#lastReason }),
       ...(roundTrip === undefined ? {} : { roundTrip }),
     }
+  }
+
+  /** Whether messages are accepted for it: it is in the address book, or was established once. */
+  get accepted(): boolean {
+    return this.#saved || this.#sessions > 0
   }
 
   /** Put into the address book. */
@@ -206,10 +214,8 @@ export class Peer {
       await readDataStream(chunks, queue, {
         peerId: this.peerId,
         now: () => clock.now(),
-        open: (record) => {
-          session.heard()
-          return opener.open(record)
-        },
+        open: (record) => opener.open(record),
+        heard: () => session.heard(),
         opened: (open) => receiver.open(open),
         arrived: (inbox, messages, bytes, redelivered) => {
           this.#stats.messagesReceived += messages
@@ -228,17 +234,18 @@ export class Peer {
   /** The application has consumed a message. */
   settle(inbox: Inbox, message: ReceivedMessage): void {
     this.traffic.receiver.settle(inbox, message)
-    if (this.#expired && this.traffic.receiver.held === 0) this.close('expired')
+    if (this.#expired && this.traffic.receiver.held === 0 && !this.connection.busy) this.close('expired')
   }
 
   /** Lets the peer go: everything ends, everyone who waits is told. Returns what nobody took. */
   close(reason: keyof typeof CLOSING): { readonly name: string; readonly count: number }[] {
     const [code, message] = CLOSING[reason]
     this.#expired = false
+    this.traffic.abandon(code, message) // before the session goes: who waits must not be accepted for a later one
     this.connection.disconnect(reason === 'stopped' ? 'stopped' : 'disconnected')
-    this.traffic.abandon(code, message)
     const untaken = this.traffic.receiver.clear()
     if (this.#known) this.connection.close(reason)
+    else this.connection.dispose()
     this.#stopExpiry()
     this.#context.gone(this)
     return untaken
@@ -258,8 +265,13 @@ export class Peer {
         )
         try {
           const stream = await session.link.openStream(DATA_PROTOCOL, limit.signal)
-          const { header, sealer } = session.openSealer()
-          return { stream, header, seal: (plaintext) => sealer.seal(plaintext) }
+          try {
+            const { header, sealer } = session.openSealer()
+            return { stream, header, seal: (plaintext) => sealer.seal(plaintext) }
+          } catch (error) {
+            stream.abort(error as Error)
+            throw error
+          }
         } finally {
           limit.cancel()
         }
@@ -296,8 +308,15 @@ export class Peer {
       this.#stopExpiry()
     } else if (state.name === 'disconnected') {
       if (this.#known) this.#expiry ??= clock.setTimer(() => this.#expire(), settings.timeouts.resume)
-      else if (!this.connection.busy) this.#context.gone(this)
+      else this.#dropStranger()
     }
+  }
+
+  /** Of who was never established, and nobody asked for, nothing is kept but a cooldown. */
+  #dropStranger(): void {
+    if (this.#known || this.connection.busy || this.connection.state.name === 'cooldown') return
+    this.connection.dispose()
+    this.#context.gone(this)
   }
 
   #stopExpiry(): void {

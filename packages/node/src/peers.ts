@@ -6,12 +6,13 @@ import { Blocklist } from './connection/blocklist.ts'
 import { GlueberryError } from './errors.ts'
 import type { EventHub, PeerState } from './events.ts'
 import { seedOf } from './identity.ts'
-import { budgetProblems, firstWindow, type Settings } from './options.ts'
+import { BUDGET_SLACK, budgetProblems, firstWindow, type Settings } from './options.ts'
 import { Peer, type PeerContext, type PeerInfo } from './peer.ts'
 import type { PeerId } from './peer-id.ts'
 import { readPreamble } from './records.ts'
 import { Budget } from './stream/budget.ts'
 import type { Delivery } from './stream/delivery.ts'
+import type { Retired } from './stream/traffic.ts'
 import type { AdmissionSlot, ByteStream, Host, HostHandlers, Link } from './transport.ts'
 import { AGENT } from './version.ts'
 
@@ -28,6 +29,8 @@ export interface PeersOptions {
 export class Peers implements HostHandlers {
   readonly #options: PeersOptions
   readonly #peers = new Map<PeerId, Peer>()
+  /** Sequence numbers of peers that were let go: an instance never uses one twice. */
+  readonly #retired = new Map<PeerId, Retired>()
   readonly #names: Set<string>
   readonly #budget: Budget
   readonly #blocklist: Blocklist
@@ -42,7 +45,7 @@ export class Peers implements HostHandlers {
     const { settings, clock, hub, delivery } = options
     const { identity, limits, timeouts, network, heartbeat, handshake, logger } = settings
     this.#names = new Set(settings.streams)
-    this.#budget = new Budget(settings.flow.nodeBudget)
+    this.#budget = new Budget(settings.flow.nodeBudget + BUDGET_SLACK)
     this.#blocklist = new Blocklist(clock, (peerId) => this.#touch(peerId))
     this.#admission = new Admission({
       clock,
@@ -170,6 +173,7 @@ export class Peers implements HostHandlers {
   }
 
   async block(peerId: PeerId, duration: number | undefined, reason: string | undefined): Promise<void> {
+    this.#checkAlive()
     this.#blocklist.add(peerId, duration, reason)
     this.#touch(peerId)
     await this.remove(peerId, 'blocked')
@@ -194,11 +198,11 @@ export class Peers implements HostHandlers {
     const [problem] = budgetProblems(flow, limits.messageSize, count)
     if (problem !== undefined) throw new GlueberryError('INVALID_OPTION', problem, { stream: name })
     const receivers = [...this.#peers.values()].filter((peer) => peer.traffic.receiver.hasSession)
-    const needed = firstWindow(settings) * receivers.length
-    if (needed > this.#budget.left) {
+    const needed = firstWindow(settings, count) * receivers.length
+    if (needed > this.#budget.left || receivers.some((peer) => !peer.traffic.receiver.hasRoomForName)) {
       throw new GlueberryError(
         'INVALID_OPTION',
-        `flow.nodeBudget leaves ${this.#budget.left} bytes, and the name needs ${needed} for the peers that are connected`,
+        `flow.peerBudget and flow.nodeBudget do not leave room for one more name of the peers that are connected`,
         { stream: name },
       )
     }
@@ -251,6 +255,11 @@ export class Peers implements HostHandlers {
       const header = await readPreamble(chunks, queue, takeDataHeader)
       const peer = this.#peers.get(link.peerId)
       const session = header && peer?.connection.sessionOf(link, header.session)
+      if (session !== undefined && !session.mayHoldStream(this.#names.size)) {
+        return session.fail(
+          new GlueberryError('PROTOCOL', `${link.peerId} opened streams before it was ready`, { peerId: link.peerId }),
+        )
+      }
       // A stream of an older session is reset without a word. READY may still be on its way on the control stream.
       if (header === undefined || peer === undefined || session === undefined || !(await session.whenEstablished)) {
         return stream.abort(new Error('no such session'))
@@ -264,14 +273,19 @@ export class Peers implements HostHandlers {
   #obtain(peerId: PeerId): Peer {
     let peer = this.#peers.get(peerId)
     if (peer === undefined) {
-      peer = new Peer(peerId, this.#context)
+      peer = new Peer(peerId, this.#context, this.#retired.get(peerId))
       this.#peers.set(peerId, peer)
       this.#list = undefined
     }
     return peer
   }
 
+  #checkAlive(): void {
+    if (this.#stopped) throw new GlueberryError('STOPPED', 'the node was stopped')
+  }
+
   #checkPeer(peerId: PeerId): void {
+    this.#checkAlive()
     const blocked = this.#blocklist.get(peerId)
     if (blocked !== undefined) {
       const why = blocked.reason === undefined ? '' : `: ${blocked.reason}`
@@ -291,7 +305,10 @@ export class Peers implements HostHandlers {
   }
 
   #forget(peer: Peer): void {
-    if (this.#peers.get(peer.peerId) === peer) this.#peers.delete(peer.peerId)
+    if (this.#peers.get(peer.peerId) !== peer) return
+    this.#peers.delete(peer.peerId)
+    const retired = peer.traffic.retire()
+    if (retired !== undefined) this.#retired.set(peer.peerId, retired)
     this.#list = undefined
   }
 }

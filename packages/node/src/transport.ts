@@ -40,6 +40,8 @@ export interface Link {
 
 /** An inbound connection counts against the limits until it is established or gone, whichever is first. */
 export interface AdmissionSlot {
+  /** From here on the session's own time-out ends it. */
+  sessionBegan(): void
   release(): void
 }
 

@@ -68,7 +68,6 @@ class World {
       peerId,
       name: 'x',
       messageSize: MESSAGE_SIZE,
-      firstWindow: FIRST_WINDOW,
       windowMax: WINDOW,
       reserve: (amount) => {
         this.reserved += amount
@@ -85,7 +84,7 @@ class World {
     this.opened = false
     this.inbox.detach()
     this.outbox.pause()
-    const limit = this.inbox.attach()
+    const limit = this.inbox.attach(FIRST_WINDOW)
     expect(this.outbox.begin({ limit, ...this.inbox.position, forgotten: this.forgotten })).toBe(true)
     this.forgotten = false
   }
@@ -201,7 +200,9 @@ test('what is given up leaves a gap that the receiver is told of, and nothing el
   send() // 9
   const { received, consumed } = world.inbox.position
   world.inbox.detach()
-  expect(world.outbox.begin({ limit: world.inbox.attach(), received, consumed, forgotten: false })).toBe(true)
+  expect(world.outbox.begin({ limit: world.inbox.attach(FIRST_WINDOW), received, consumed, forgotten: false })).toBe(
+    true,
+  )
   expect(world.outbox.nextSequence).toBe(9)
   expect(world.inbox.open({ name: 'x', firstSequence: 9, redeliveredThrough: 0 })).toEqual({ from: 6, count: 3 })
 })
@@ -238,7 +239,7 @@ test('messages of a restarted sender count anew; those of its earlier life make 
   const early = inbox.take() as ReceivedMessage
   inbox.detach()
   inbox.newInstance()
-  inbox.attach()
+  inbox.attach(FIRST_WINDOW)
   expect(inbox.position).toEqual({ received: 0, consumed: 0 })
   inbox.open({ name: 'x', firstSequence: 1, redeliveredThrough: 0 })
   inbox.message(record, 0, 1, false, 0)

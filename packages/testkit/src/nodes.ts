@@ -1,4 +1,5 @@
 import { type GlueberryError, Identity, Node, type NodeEvent, type NodeOptions, type PeerId } from '@glueberry/node'
+import { eventually } from './eventually.ts'
 
 /** A node that is stopped when its scope ends, and everything that it told. */
 export interface MadeNode<S extends string> extends AsyncDisposable {
@@ -40,6 +41,7 @@ export async function pair<const S extends string>(
   const bobMade = await makeNode<S>({ streams, ...options.bob })
   const [alice, bob] = [aliceMade.node, bobMade.node]
   const aliceId = await bob.connect(alice.addrs)
+  await eventually(() => alice.getPeer(bob.peerId)?.state === 'established') // its READY is half a round trip away
   return {
     alice,
     bob,

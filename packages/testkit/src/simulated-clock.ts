@@ -21,6 +21,10 @@ export class SimulatedClock {
     return this.#now
   }
 
+  elapsed(): number {
+    return this.#now
+  }
+
   setTimer(task: () => void, delay: number): { cancel(): void } {
     const timer = { due: this.#now + delay, order: this.#order++, task }
     this.#timers.add(timer)
@@ -42,26 +46,25 @@ export class SimulatedClock {
   advance(milliseconds: number): void {
     const end = this.#now + milliseconds
     for (;;) {
-      this.turn()
       const [next] = [...this.#timers]
         .filter(({ due }) => due <= end)
         .sort((a, b) => a.due - b.due || a.order - b.order)
-      if (next === undefined) break
-      this.#timers.delete(next)
-      this.#now = Math.max(this.#now, next.due)
-      next.task()
+      if (next !== undefined && next.due <= this.#now) {
+        this.#timers.delete(next)
+        next.task()
+      } else if (this.#immediates.length > 0) {
+        for (const task of this.#immediates.splice(0)) task()
+      } else if (next !== undefined) {
+        this.#now = next.due
+      } else {
+        break
+      }
     }
     this.#now = end
-    this.turn()
   }
 
   /** The machine stands still: time passes, and nothing runs until the next `advance`. */
   stall(milliseconds: number): void {
     this.#now += milliseconds
-  }
-
-  /** Runs what waits for the next turns of the event loop. */
-  turn(): void {
-    while (this.#immediates.length > 0) for (const task of this.#immediates.splice(0)) task()
   }
 }

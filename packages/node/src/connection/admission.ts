@@ -8,7 +8,7 @@ export interface AdmissionOptions {
   readonly max: number
   /** The same, from one address. */
   readonly maxPerAddress: number
-  /** How long one may take until it is established, in milliseconds. */
+  /** How long one may take until a session begins on it, in milliseconds; the session has a time-out of its own. */
   readonly timeout: number
 }
 
@@ -31,18 +31,20 @@ export class Admission {
     this.#perAddress.set(address, count + 1)
     let timer: Cancellable | undefined = clock.setTimer(() => {
       abort(
-        new GlueberryError(
-          'HANDSHAKE_TIMEOUT',
-          `a connection from ${address} was not established within ${timeout} ms`,
-        ),
+        new GlueberryError('HANDSHAKE_TIMEOUT', `a connection from ${address} began no session within ${timeout} ms`),
       )
     }, timeout)
+    const stopTimer = (): void => {
+      timer?.cancel()
+      timer = undefined
+    }
+    let held = true
     return {
+      sessionBegan: stopTimer,
       release: () => {
-        if (timer === undefined) return
-        timer.cancel()
-        timer = undefined
-        this.#leave(address)
+        stopTimer()
+        if (held) this.#leave(address)
+        held = false
       },
     }
   }

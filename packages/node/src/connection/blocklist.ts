@@ -28,8 +28,9 @@ export class Blocklist {
   }
 
   /** Blocks, or changes how; `duration` in milliseconds. */
-  add(peerId: PeerId, duration: number | undefined, reason: string | undefined): void {
+  add(peerId: PeerId, given: number | undefined, reason: string | undefined): void {
     this.remove(peerId)
+    const duration = given === Number.POSITIVE_INFINITY ? undefined : given
     const block: Block = Object.freeze({
       ...(duration === undefined ? {} : { until: this.#clock.now() + duration }),
       ...(reason === undefined ? {} : { reason }),

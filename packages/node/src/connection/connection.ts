@@ -44,6 +44,8 @@ export interface ConnectionOptions {
   refuses(): Refusal | undefined
   /** The state has changed; the events follow it. */
   changed(state: ConnectionState, events: readonly ConnectionEvent[]): void
+  /** Nothing is going on any more that could lead to a session. */
+  idle(): void
 }
 
 interface Attempt {
@@ -107,6 +109,14 @@ export class PeerConnection implements SessionOwner {
         { peerId },
       )
     }
+    while (this.#attempt?.controller.signal.aborted === true) {
+      // One that was called off is still on its way out: it is nobody's to join.
+      await withSignal(
+        this.#attempt.promise.catch(() => {}),
+        signal,
+      )
+      if (this.#current !== undefined) return
+    }
     this.#attempt ??= this.#start()
     const attempt = this.#attempt
     attempt.callers++
@@ -153,10 +163,15 @@ export class PeerConnection implements SessionOwner {
     this.#apply({ type: 'drain' })
   }
 
-  /** The last state. Everything must have been ended before. */
-  close(reason: 'removed' | 'blocked' | 'gave-up' | 'expired' | 'stopped'): void {
+  /** Leaves no timer; a stranger that came to nothing has no last state to tell of. */
+  dispose(): void {
     this.#cooldownTimer?.cancel()
     this.#cooldownTimer = undefined
+  }
+
+  /** The last state. Everything must have been ended before. */
+  close(reason: 'removed' | 'blocked' | 'gave-up' | 'expired' | 'stopped'): void {
+    this.dispose()
     this.#apply({ type: 'close', reason })
   }
 
@@ -199,7 +214,10 @@ export class PeerConnection implements SessionOwner {
   }
 
   onAccepted(session: Session): void {
-    if (this.#decides || session.remoteReady !== undefined) this.#makeReady(session)
+    if (!this.#decides) {
+      if (session.remoteReady !== undefined) this.#makeReady(session)
+    } else if (session === this.#chosen) this.#makeReady(session)
+    else session.goodbye('duplicate', { kind: 'local' }) // another one was chosen while the application thought
   }
 
   onReady(session: Session): void {
@@ -238,10 +256,20 @@ export class PeerConnection implements SessionOwner {
     if (wasCurrent || session.readySent) streams.detach(end.goodbye !== undefined)
     this.#closeLink(session, end)
 
-    if (end.refusal?.code === 'application') this.#coolDown(end.reason)
+    if (end.refusal?.code === 'application' && !this.#alive) this.#coolDown(end.reason)
     if (wasCurrent) this.#lostReason = end.reason
     this.#settleLoss(end.reason)
     this.#notify()
+    if (!this.busy) this.#options.idle()
+  }
+
+  /** Whether there is a session, or one under way in which this side has sent SETUP. */
+  get #alive(): boolean {
+    return this.#current !== undefined || this.#underWay
+  }
+
+  get #underWay(): boolean {
+    return [...this.#sessions].some((session) => session.id !== undefined)
   }
 
   #coolDown(reason: Reason): void {
@@ -256,8 +284,7 @@ export class PeerConnection implements SessionOwner {
 
   /** `disconnected` comes when nothing is left that could replace the session. */
   #settleLoss(reason: Reason): void {
-    const replaceable = [...this.#sessions].some((session) => session.remote !== undefined)
-    if (this.#current !== undefined || replaceable) return
+    if (this.#alive) return
     const lost = this.#lostReason
     this.#lostReason = undefined
     if (lost !== undefined) this.#apply({ type: 'lost', reason: lost })
@@ -268,6 +295,7 @@ export class PeerConnection implements SessionOwner {
     const controller = new AbortController()
     const promise = this.#try(controller.signal).finally(() => {
       this.#attempt = undefined
+      if (!this.busy) this.#options.idle()
     })
     promise.catch(() => {}) // everyone who waits sees it; nobody may wait any more
     return { promise, controller, callers: 0 }
@@ -316,7 +344,7 @@ export class PeerConnection implements SessionOwner {
 
   /** Whether a session that is under way, whoever began it, is established. */
   async #anySession(signal: AbortSignal): Promise<boolean> {
-    while (this.#current === undefined && [...this.#sessions].some((session) => session.remote !== undefined)) {
+    while (this.#current === undefined && this.#underWay) {
       await this.#change(signal)
     }
     return this.#current !== undefined

@@ -32,7 +32,7 @@ export class Heartbeat {
 
   /** Any record that opened is a sign of life. */
   heard(): void {
-    this.#lastHeard = this.#options.clock.now()
+    this.#lastHeard = this.#options.clock.elapsed()
   }
 
   stop(): void {
@@ -52,10 +52,10 @@ export class Heartbeat {
 
   #watch(delay: number): void {
     const { clock, timeout } = this.#options
-    const due = clock.now() + delay
+    const due = clock.elapsed() + delay
     this.#deathTimer = clock.setTimer(() => {
-      if (clock.now() - due > STALL) return this.#watch(timeout) // we were away ourselves: start afresh
-      const left = this.#lastHeard + timeout - clock.now()
+      if (clock.elapsed() - due > STALL) return this.#watch(timeout) // we were away ourselves: start afresh
+      const left = this.#lastHeard + timeout - clock.elapsed()
       if (left > 0) return this.#watch(left)
       // What arrived while the loop was busy is read in its next turn: look again after it.
       clock.setImmediate(() => clock.setImmediate(() => this.#lookAgain()))
@@ -65,7 +65,7 @@ export class Heartbeat {
   #lookAgain(): void {
     if (this.#deathTimer === undefined) return // stopped meanwhile
     const { clock, timeout, dead } = this.#options
-    const left = this.#lastHeard + timeout - clock.now()
+    const left = this.#lastHeard + timeout - clock.elapsed()
     if (left > 0) return this.#watch(left)
     this.stop()
     dead()

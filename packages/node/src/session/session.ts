@@ -94,6 +94,7 @@ export class Session {
   #ping: { readonly number: number; readonly at: number } | undefined // the last one, until its pong
   #pings = 0
   #nextStream = 0
+  #heldStreams = 0
   readonly #numbers = new NumberWindow()
   readonly #outcome = Promise.withResolvers<boolean>()
   /** Milliseconds of the last ping's round trip. */
@@ -246,13 +247,13 @@ export class Session {
 
   /** A record of a data stream has come. @throws GlueberryError when the session is over: its records are no longer processed */
   heard(): void {
-    if (this.ended) throw new GlueberryError('CONNECT_FAILED', 'the session is over', { peerId: this.peerId })
+    if (this.ended) throw this.#overError()
     this.#heartbeat.heard()
   }
 
   /** A number, key and header for a data stream that this side opens. */
   openSealer(): { readonly header: Uint8Array; readonly sealer: RecordSealer } {
-    const { id, sendRoot } = this.#secrets as SessionSecrets
+    const { id, sendRoot } = this.#liveSecrets()
     const number = this.#nextStream++
     return { header: encodeDataHeader(id, number), sealer: new RecordSealer(dataCipher(sendRoot, number)) }
   }
@@ -260,7 +261,13 @@ export class Session {
   /** The key of a data stream that the peer has opened. @throws GlueberryError `PROTOCOL` for a number that was used before */
   opener(number: number): RecordOpener {
     if (!this.#numbers.accept(number)) throw this.#protocolError(`data stream ${number} came twice, or far too late`)
-    return new RecordOpener(dataCipher((this.#secrets as SessionSecrets).receiveRoot, number))
+    return new RecordOpener(dataCipher(this.#liveSecrets().receiveRoot, number))
+  }
+
+  /** Streams that come before the peer's READY wait for it, with what was sent on them: no more than it has names for. */
+  mayHoldStream(names: number): boolean {
+    if (!this.established) this.#heldStreams++
+    return this.#heldStreams <= names
   }
 
   /** Whether a data stream's header names this session. */
@@ -394,6 +401,16 @@ export class Session {
     this.#outcome.resolve(!this.ended)
   }
 
+  /** After the end they are zeros: nothing may be derived from them. */
+  #liveSecrets(): SessionSecrets {
+    if (this.#secrets === undefined || this.ended) throw this.#overError()
+    return this.#secrets
+  }
+
+  #overError(): GlueberryError {
+    return new GlueberryError('CONNECT_FAILED', 'the session is over', { peerId: this.peerId })
+  }
+
   #sendPing(): void {
     if (this.#channel.congested) return
     const number = ++this.#pings
@@ -409,7 +426,7 @@ export class Session {
         `a handshake message is a text or at most ${HANDSHAKE_BYTES_MAX} bytes, got ${got}`,
       )
     }
-    if (this.#phase !== 'handshake')
+    if (this.#phase !== 'handshake' || this.#readySent)
       throw new GlueberryError('CONNECT_FAILED', 'the handshake is over', { peerId: this.peerId })
     this.#send({ type: 'handshake', data })
     await this.#channel.writable()

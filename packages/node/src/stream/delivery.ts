@@ -65,7 +65,10 @@ export class Delivery {
         this.#checkIdle()
         return taken.message
       },
-      release: () => this.#release(names, iterator),
+      release: () => {
+        this.#release(names, iterator)
+        this.#checkIdle()
+      },
     })
     this.#claim(names, iterator)
     if (this.#ended) iterator.end()
@@ -93,7 +96,7 @@ export class Delivery {
     })
     this.#claim(names, loop)
     this.#loops.add(loop)
-    if (this.#ended) loop.end()
+    if (this.#ended || options.signal?.aborted === true) loop.end()
     else loop.wake()
     return loop
   }
@@ -280,9 +283,7 @@ class HandlerLoop implements Closable, Consumer {
     this.#handler = handler
     this.#options = options
     this.#source = source
-    const { signal } = options
-    if (signal?.aborted === true) this.#ended = true
-    signal?.addEventListener('abort', this.#onAbort, { once: true })
+    options.signal?.addEventListener('abort', this.#onAbort, { once: true })
   }
 
   readonly #onAbort = (): void => this.end()

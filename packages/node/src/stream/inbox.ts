@@ -10,7 +10,6 @@ export interface InboxOptions {
   readonly peerId: PeerId
   readonly name: string
   readonly messageSize: number
-  readonly firstWindow: number
   readonly windowMax: number
   /** Takes so much more of the budget, or nothing and returns false. */
   reserve(amount: number): boolean
@@ -93,10 +92,10 @@ export class Inbox {
     this.#consumed = 0
   }
 
-  /** A session begins; returns the credit for it. */
-  attach(): number {
+  /** A session begins with this window; returns the credit for it. */
+  attach(firstWindow: number): number {
     this.#dropParts()
-    this.#window = this.#options.firstWindow
+    this.#window = firstWindow
     this.#arrived = 0
     this.#taken = 0
     this.#limit = Math.max(0, this.#window - this.#held)

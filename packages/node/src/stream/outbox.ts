@@ -99,6 +99,8 @@ export class Outbox {
   #assigned = 0 // last sequence given to a message
   #written = 0 // highest sequence that was ever written whole
   #skippedThrough = 0 // highest sequence that an OPEN passed over
+  #claimable = 0 // highest sequence that the peer can have received by what this session has written
+  #largest = 0 // size of the largest message since nothing was kept
   #consumed = 0
   #redeliveredThrough = 0
   #bytes = 0 // kept
@@ -123,6 +125,11 @@ export class Outbox {
   /** Bytes of the messages that are kept. */
   get bytes(): number {
     return this.#bytes
+  }
+
+  /** At least the size of the largest message that is kept. */
+  get largest(): number {
+    return this.#largest
   }
 
   /** Highest sequence that may have been delivered before the peer forgot. */
@@ -172,6 +179,7 @@ export class Outbox {
       rest = rest.subarray(part.length)
     }
     this.#bytes += data.length
+    this.#largest = Math.max(this.#largest, data.length)
     return sequence
   }
 
@@ -186,16 +194,17 @@ export class Outbox {
     this.#limit = limit
     this.#spent = 0
     this.#rewind(Math.max(received, this.#consumed))
+    this.#claimable = Math.max(received, this.nextSequence - 1)
     this.#skippedThrough = Math.max(this.#skippedThrough, this.nextSequence - 1)
     return true
   }
 
   /**
-   * The peer acknowledges. Returns false when it has consumed what was never written.
+   * The peer acknowledges. Returns false when it has consumed what it cannot have received.
    * A limit or position behind the present one changes nothing.
    */
   acknowledge(consumed: number, limit: number): boolean {
-    if (consumed > Math.max(this.#written, this.#skippedThrough)) return false
+    if (consumed > Math.max(this.#claimable, this.#consumed)) return false
     this.#limit = Math.max(this.#limit, limit)
     this.#drop(consumed)
     return true
@@ -225,6 +234,7 @@ export class Outbox {
       this.#spent += to.cost - mark.cost
       this.#queued -= to.cost - mark.cost
       this.#written = Math.max(this.#written, to.sequence - 1)
+      this.#claimable = Math.max(this.#claimable, to.sequence - 1)
       this.#cursor = { batch, mark: to }
       if (!all) break
     }
@@ -277,6 +287,7 @@ export class Outbox {
     }
     if (head === undefined) {
       this.#tail = undefined
+      this.#largest = 0
       return
     }
     const mark = head.walk(this.#headMark, (_, from) => from.sequence <= consumed)

@@ -1,7 +1,7 @@
 import type { ByteStream } from '../transport.ts'
 
 /** What seals a data stream that this side opens. */
-interface OpenedStream {
+export interface OpenedStream {
   readonly stream: ByteStream
   /** The first bytes on it, in clear. */
   readonly header: Uint8Array

@@ -10,6 +10,8 @@ export interface ReaderPort {
   readonly peerId: PeerId
   now(): number
   open(record: Uint8Array): Uint8Array<ArrayBuffer>
+  /** A record has been opened and is about to be used. Throws when the session is over: it must not be. */
+  heard(): void
   /** The inbox of the name that the stream says it is for; throws when that cannot be. */
   opened(open: Open): Inbox
   /** Messages of one record have been put into the inbox. */
@@ -30,6 +32,7 @@ export async function readDataStream(
     openRecords(port.open),
     async (plaintexts: AsyncIterable<Uint8Array<ArrayBuffer>>) => {
       for await (const plaintext of plaintexts) {
+        port.heard()
         if (finished) throw violation(port.peerId, 'bytes came after FIN')
         const receivedAt = port.now()
         let messages = 0

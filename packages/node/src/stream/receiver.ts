@@ -15,7 +15,8 @@ export interface ReceiverOptions {
   readonly clock: Clock
   readonly budget: Budget
   readonly messageSize: number
-  readonly firstWindow: number
+  /** Credit that each of so many names begins with. */
+  firstWindow(names: number): number
   readonly windowMax: number
   /** Names that this node accepts now. */
   names(): ReadonlySet<string>
@@ -39,7 +40,14 @@ export class Receiver {
   readonly #charged = new Map<Inbox, number>()
   /** The sender's instance that the positions are of, and our own mark of this record. */
   #record: { instance: Uint8Array; readonly memory: Uint8Array } | undefined
-  #session: { readonly names: Set<string>; readonly opened: Set<string>; port: SessionPort | undefined } | undefined
+  #session:
+    | {
+        readonly firstWindow: number
+        readonly names: Set<string>
+        readonly opened: Set<string>
+        port: SessionPort | undefined
+      }
+    | undefined
   readonly #due = new Set<Inbox>()
   #ackTimer: Cancellable | undefined // while something is due
   #frozen = false
@@ -68,10 +76,13 @@ export class Receiver {
    * `undefined` when the budget cannot hold a first window for every name.
    */
   begin(instance: Uint8Array): ReceiverStart | undefined {
-    const { clock, budget, firstWindow } = this.#options
+    const { clock, budget } = this.#options
     this.end()
     const names = new Set(this.#options.names())
-    if (budget.left < firstWindow * names.size) return undefined
+    const firstWindow = this.#options.firstWindow(names.size)
+    let needed = 0
+    for (const name of names) needed += Math.max(0, firstWindow - (this.#inboxes.get(name)?.held ?? 0))
+    if (needed > budget.left) return undefined
 
     if (this.#record === undefined) {
       this.#record = { instance, memory: clock.randomBytes(MEMORY_LENGTH) }
@@ -79,9 +90,9 @@ export class Receiver {
       this.#record.instance = instance
       for (const inbox of this.#inboxes.values()) inbox.newInstance()
     }
-    this.#session = { names, opened: new Set(), port: undefined }
+    this.#session = { firstWindow, names, opened: new Set(), port: undefined }
     const limits = new Map<string, number>()
-    for (const name of names) limits.set(name, this.#grantFirst(name))
+    for (const name of names) limits.set(name, this.#grantFirst(name, firstWindow))
     const positions = new Map([...this.#inboxes].map(([name, inbox]) => [name, inbox.position]))
     return { memory: this.#record.memory, limits, positions }
   }
@@ -102,7 +113,7 @@ export class Receiver {
     this.#ackTimer = undefined
     this.#due.clear()
     for (const name of session.names) {
-      if (!this.#inboxes.has(name)) this.#options.budget.charge(-this.#options.firstWindow)
+      if (!this.#inboxes.has(name)) this.#options.budget.charge(-session.firstWindow)
     }
     for (const inbox of this.#inboxes.values()) {
       inbox.detach()
@@ -128,7 +139,7 @@ export class Receiver {
       })
     }
     session.opened.add(name)
-    const inbox = this.#inboxes.get(name) ?? this.#makeInbox(name)
+    const inbox = this.#inboxes.get(name) ?? this.#makeInbox(name, session.firstWindow)
     const gap = inbox.open(open)
     if (gap !== undefined) {
       skipped(name, gap.from, gap.count)
@@ -145,6 +156,7 @@ export class Receiver {
 
   /** The application has consumed a message. */
   settle(inbox: Inbox, message: ReceivedMessage): void {
+    if (this.#inboxes.get(inbox.name) !== inbox) return // of a record that was dropped meanwhile
     const urgency = inbox.settle(message)
     this.#recharge(inbox)
     if (urgency === 'now') this.#acknowledgeNow(inbox)
@@ -164,13 +176,18 @@ export class Receiver {
     return acknowledgements
   }
 
+  /** Whether the budget has room for one more name. */
+  get hasRoomForName(): boolean {
+    return this.#session === undefined || this.#session.firstWindow <= this.#options.budget.left
+  }
+
   /** One more name is accepted, for which the budget must have room. The peer learns of it by STREAMS, then its first limit. */
   accept(name: string): void {
     const session = this.#session
     if (session === undefined) return
     session.names.add(name)
-    this.#grantFirst(name)
-    this.#acknowledgeNow(this.#inboxes.get(name) ?? this.#makeInbox(name))
+    this.#grantFirst(name, session.firstWindow)
+    this.#acknowledgeNow(this.#inboxes.get(name) ?? this.#makeInbox(name, session.firstWindow))
   }
 
   /** While draining: no new credit for names whose inbox is not empty. */
@@ -193,25 +210,24 @@ export class Receiver {
   }
 
   /** The first credit of a name in this session. Its inbox is made when it is first used. */
-  #grantFirst(name: string): number {
-    const { budget, firstWindow } = this.#options
+  #grantFirst(name: string, firstWindow: number): number {
+    const { budget } = this.#options
     const inbox = this.#inboxes.get(name)
     if (inbox === undefined) {
       budget.charge(firstWindow)
       return firstWindow
     }
-    const limit = inbox.attach()
+    const limit = inbox.attach(firstWindow)
     this.#recharge(inbox)
     return limit
   }
 
-  #makeInbox(name: string): Inbox {
-    const { peerId, budget, messageSize, firstWindow, windowMax } = this.#options
+  #makeInbox(name: string, firstWindow: number): Inbox {
+    const { peerId, budget, messageSize, windowMax } = this.#options
     const inbox: Inbox = new Inbox({
       peerId,
       name,
       messageSize,
-      firstWindow,
       windowMax,
       reserve: (amount) => {
         const reserved = budget.reserve(amount)
@@ -220,7 +236,7 @@ export class Receiver {
       },
     })
     this.#inboxes.set(name, inbox)
-    inbox.attach()
+    inbox.attach(firstWindow)
     this.#charged.set(inbox, firstWindow) // promised since the session began
     return inbox
   }

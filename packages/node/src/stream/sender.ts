@@ -1,7 +1,8 @@
+import { withSignal } from '../async.ts'
 import type { Clock } from '../clock.ts'
 import { type ErrorCode, GlueberryError } from '../errors.ts'
 import type { PeerId } from '../peer-id.ts'
-import { type Abandoned, Outbox, type SessionStart } from './outbox.ts'
+import type { Abandoned, Outbox, SessionStart } from './outbox.ts'
 import type { SessionPort } from './port.ts'
 import { Writer } from './writer.ts'
 
@@ -14,7 +15,10 @@ interface Waiting {
   readonly data: Uint8Array
   readonly confirm: boolean
   readonly signal: AbortSignal | undefined
-  resolve(): void
+  /** Resolves when it no longer waits, accepted or not. */
+  readonly over: Promise<void>
+  /** It is accepted, with this sequence: an abort no longer takes it back. */
+  accept(sequence: number): void
   reject(error: unknown): void
 }
 
@@ -27,6 +31,7 @@ interface Watcher {
 export interface SenderOptions {
   readonly peerId: PeerId
   readonly name: string
+  readonly outbox: Outbox
   readonly clock: Clock
   /** How many calls may wait. */
   readonly waitingMax: number
@@ -48,7 +53,7 @@ export interface SendOptions {
 /** Everything about sending to one peer on one name: who waits for credit, for consumption, and the writer. */
 export class Sender {
   readonly #options: SenderOptions
-  readonly #outbox = new Outbox()
+  readonly #outbox: Outbox
   readonly #waiting: Waiting[] = []
   /** Ordered by sequence. */
   #watchers: Watcher[] = []
@@ -57,6 +62,12 @@ export class Sender {
 
   constructor(options: SenderOptions) {
     this.#options = options
+    this.#outbox = options.outbox
+  }
+
+  /** What is kept, and its sequence numbers. */
+  get outbox(): Outbox {
+    return this.#outbox
   }
 
   get messages(): number {
@@ -109,13 +120,10 @@ export class Sender {
   /** Resolves when everything that was accepted before is consumed. */
   flush(signal: AbortSignal | undefined): Promise<void> {
     const last = this.#waiting.at(-1)
-    if (last === undefined) {
-      return this.#outbox.messages === 0
-        ? ACCEPTED
-        : this.#watch(this.#outbox.lastSequence, signal, () => signal?.reason)
-    }
-    // Behind the calls that wait now: they are accepted in order, so the last one's place is known.
-    return this.#watch(this.#outbox.lastSequence + this.#waiting.length, signal, () => signal?.reason)
+    const accepted = this.#flushAccepted(signal)
+    if (last === undefined) return accepted
+    const waiting = withSignal(last.over, signal).then(() => this.#flushAccepted(signal))
+    return Promise.all([accepted, waiting]).then(() => undefined)
   }
 
   /** A session is established. @throws GlueberryError `PROTOCOL` when the peer claims what it cannot have */
@@ -131,7 +139,7 @@ export class Sender {
     const writer = this.#session?.writer
     this.#session = undefined
     this.#outbox.pause()
-    if (orderly) writer?.end()
+    writer?.end(orderly)
     this.#advance() // what waited for credit may wait in the buffer instead
   }
 
@@ -140,6 +148,11 @@ export class Sender {
     if (!this.#outbox.acknowledge(consumed, limit)) throw this.#protocolError()
     this.#settle()
     this.#advance()
+  }
+
+  /** The largest message that is kept or waits, in bytes. */
+  get largest(): number {
+    return this.#waiting.reduce((largest, { data }) => Math.max(largest, data.length), this.#outbox.largest)
   }
 
   /** Gives up what is kept, and rejects everyone who waits. */
@@ -153,6 +166,10 @@ export class Sender {
     for (const watcher of watchers)
       watcher.reject(new GlueberryError('UNDELIVERED', message, { peerId, stream: name, cause: error() }))
     return abandoned
+  }
+
+  #flushAccepted(signal: AbortSignal | undefined): Promise<void> {
+    return this.#outbox.messages === 0 ? ACCEPTED : this.#watch(this.#outbox.lastSequence, signal, () => signal?.reason)
   }
 
   #hasRoom(size: number): boolean {
@@ -185,9 +202,7 @@ export class Sender {
   #advance(): void {
     for (let next = this.#waiting[0]; next !== undefined && this.#hasRoom(next.data.length); next = this.#waiting[0]) {
       this.#waiting.shift()
-      const sequence = this.#accept(next.data, next.confirm)
-      if (next.confirm) this.#consumption(sequence, next.signal).then(next.resolve, next.reject)
-      else next.resolve()
+      next.accept(this.#accept(next.data, next.confirm))
     }
     if (this.#outbox.sendable) this.#write(0)
   }
@@ -216,17 +231,22 @@ export class Sender {
       const abort = (): void => {
         const index = this.#waiting.indexOf(waiting)
         if (index >= 0) this.#waiting.splice(index, 1)
-        reject((signal as AbortSignal).reason)
+        waiting.reject((signal as AbortSignal).reason)
         this.#advance()
       }
-      const done = (): void => signal?.removeEventListener('abort', abort)
+      const over = Promise.withResolvers<void>()
+      const done = (): void => {
+        signal?.removeEventListener('abort', abort)
+        over.resolve()
+      }
       const waiting: Waiting = {
         data: data.slice(), // the caller may reuse its memory before this is accepted
         confirm,
         signal,
-        resolve: () => {
+        over: over.promise,
+        accept: (sequence) => {
           done()
-          resolve()
+          resolve(confirm ? this.#consumption(sequence, signal) : undefined)
         },
         reject: (error) => {
           done()
@@ -276,11 +296,7 @@ export class Sender {
       }
       if (signal?.aborted === true) return reject(abortReason())
       signal?.addEventListener('abort', abort, { once: true })
-      this.#watchers.push(watcher)
-      // Only a flush behind waiting calls can be out of order.
-      if (this.#watchers.length > 1 && sequence < (this.#watchers.at(-2) as Watcher).sequence) {
-        this.#watchers.sort((a, b) => a.sequence - b.sequence)
-      }
+      this.#watchers.push(watcher) // always the last sequence: so they stay in order
     })
   }
 

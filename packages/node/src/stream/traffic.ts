@@ -2,12 +2,21 @@ import { type Acknowledgement, equalBytes, type Ready } from '@glueberry/wire'
 import type { Clock } from '../clock.ts'
 import { type ErrorCode, GlueberryError } from '../errors.ts'
 import type { PeerId } from '../peer-id.ts'
+import { Outbox } from './outbox.ts'
 import type { SessionPort } from './port.ts'
 import type { Receiver } from './receiver.ts'
 import { Sender, type SendOptions } from './sender.ts'
 
+/** What must outlive a peer's removal while this program runs: its sequence numbers go on where they were. */
+export interface Retired {
+  readonly memory: Uint8Array | undefined
+  readonly outboxes: ReadonlyMap<string, Outbox>
+}
+
 export interface TrafficOptions {
   readonly peerId: PeerId
+  /** Of an earlier record of this peer. */
+  readonly retired: Retired | undefined
   readonly clock: Clock
   readonly receiver: Receiver
   readonly messageSize: number
@@ -29,9 +38,21 @@ export class Traffic {
   #limits: ReadonlyMap<string, number> = new Map()
   #positions: Ready['positions'] = new Map()
   #forgotten = false
+  /** What may be sent: our own limit, and the peer's as far as it is known. */
+  #largestMessage: number
 
   constructor(options: TrafficOptions) {
     this.#options = options
+    this.#memory = options.retired?.memory
+    this.#largestMessage = options.messageSize
+    for (const [name, outbox] of options.retired?.outboxes ?? [])
+      this.#senders.set(name, this.#makeSender(name, outbox))
+  }
+
+  /** What an heir of this record needs, if anything was ever sent. Everything kept must have been given up. */
+  retire(): Retired | undefined {
+    if (this.#senders.size === 0) return undefined
+    return { memory: this.#memory, outboxes: new Map([...this.#senders].map(([name, { outbox }]) => [name, outbox])) }
   }
 
   get receiver(): Receiver {
@@ -103,6 +124,7 @@ export class Traffic {
     const forgotten = this.#memory !== undefined && !resumed
     this.#memory = ready.memory
     this.#port = port
+    this.#largestMessage = Math.min(port.largestMessage, this.#options.messageSize)
     this.#limits = ready.limits
     this.#positions = ready.positions
     this.#forgotten = forgotten
@@ -111,8 +133,15 @@ export class Traffic {
       if (received > 0 && !this.#senders.has(name)) throw this.#neverSent(name)
     }
     for (const [name, sender] of this.#senders) {
-      if (port.remoteStreams.has(name)) this.#attachSender(name, sender)
-      else this.#refused(name, sender)
+      if (!port.remoteStreams.has(name)) {
+        this.#abandonSender(name, sender, 'STREAM_NOT_ACCEPTED', this.#notAccepted(name).message)
+        continue
+      }
+      if (sender.largest > this.#largestMessage) {
+        // Accepted before the peer's limit was known. One of them would end this session, and every later one.
+        this.#abandonSender(name, sender, 'MESSAGE_TOO_LARGE', this.#tooLarge(name, sender.largest).message)
+      }
+      this.#attachSender(name, sender)
     }
     return resumed
   }
@@ -145,11 +174,14 @@ export class Traffic {
   }
 
   #problem(name: string, size: number): GlueberryError | undefined {
-    const { peerId, messageSize } = this.#options
     const port = this.#port
     if (port !== undefined && !port.remoteStreams.has(name)) return this.#notAccepted(name)
-    const max = Math.min(messageSize, port?.largestMessage ?? messageSize)
-    if (size <= max) return undefined
+    return size > this.#largestMessage ? this.#tooLarge(name, size) : undefined
+  }
+
+  #tooLarge(name: string, size: number): GlueberryError {
+    const { peerId, messageSize } = this.#options
+    const max = this.#largestMessage
     const whose = max === messageSize ? 'limits.messageSize' : `the limit of ${peerId}`
     return new GlueberryError('MESSAGE_TOO_LARGE', `a message of ${size} bytes is above ${whose}, ${max}`, {
       peerId,
@@ -174,31 +206,32 @@ export class Traffic {
   #sender(name: string): Sender {
     let sender = this.#senders.get(name)
     if (sender === undefined) {
-      const { peerId, clock, waitingMax, rejectWhenFull, accepted } = this.#options
-      sender = new Sender({
-        peerId,
-        name,
-        clock,
-        waitingMax,
-        rejectWhenFull,
-        roomWhileAway: () => this.#keptBytes() < this.#options.sendBuffer || this.kept === 0,
-        shared: () => [...this.#senders.values()].filter((each) => each.busy).length > 1,
-        accepted,
-      })
+      sender = this.#makeSender(name, new Outbox())
       this.#senders.set(name, sender)
       if (this.#port !== undefined) this.#attachSender(name, sender)
     }
     return sender
   }
 
+  #makeSender(name: string, outbox: Outbox): Sender {
+    const { peerId, clock, waitingMax, rejectWhenFull, accepted } = this.#options
+    return new Sender({
+      peerId,
+      name,
+      outbox,
+      clock,
+      waitingMax,
+      rejectWhenFull,
+      roomWhileAway: () => this.#keptBytes() < this.#options.sendBuffer || this.kept === 0,
+      shared: () => [...this.#senders.values()].filter((each) => each.busy).length > 1,
+      accepted,
+    })
+  }
+
   #attachSender(name: string, sender: Sender): void {
     const { received, consumed } = this.#positions.get(name) ?? { received: 0, consumed: 0 }
     const limit = this.#limits.get(name) ?? 0
     sender.attach(this.#port as SessionPort, { limit, received, consumed, forgotten: this.#forgotten })
-  }
-
-  #refused(name: string, sender: Sender): void {
-    this.#abandonSender(name, sender, 'STREAM_NOT_ACCEPTED', this.#notAccepted(name).message)
   }
 
   #abandonSender(name: string, sender: Sender, code: ErrorCode, message: string): void {

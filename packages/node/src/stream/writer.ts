@@ -1,7 +1,7 @@
 import { encodeOpen, FIN_FRAME } from '@glueberry/wire'
 import type { Clock } from '../clock.ts'
 import type { Outbox } from './outbox.ts'
-import type { SessionPort } from './port.ts'
+import type { OpenedStream, SessionPort } from './port.ts'
 
 /** So much goes to the connection in one call, when no other name waits for its turn. */
 const BURST = 1024 * 1024
@@ -19,6 +19,8 @@ export interface WriterOptions {
 /** The data stream of one name and session: turns what is queued into records whenever it comes to its turn. */
 export class Writer {
   readonly #options: WriterOptions
+  /** Once its stream is open, and OPEN has been written. */
+  #opened: OpenedStream | undefined
   #asleep: (() => void) | undefined
   #wakes = false // a turn is scheduled
   #ended = false
@@ -36,41 +38,48 @@ export class Writer {
     this.#wakes = true
     this.#options.clock.setImmediate(() => {
       this.#wakes = false
-      this.#rouse()
+      this.rouse()
     })
   }
 
   /** Much is queued: do not wait for the next turn. */
   rouse(): void {
-    this.#rouse()
-  }
-
-  /** The session says goodbye: ends the stream in good order, behind what was written. */
-  end(): void {
-    this.#ended = true
-    this.#rouse()
-  }
-
-  #rouse(): void {
     const wake = this.#asleep
     this.#asleep = undefined
     wake?.()
   }
 
+  /** The session is over: writes nothing more. After a goodbye the stream ends in good order, behind what was written. */
+  end(orderly: boolean): void {
+    this.#ended = true
+    const opened = this.#opened
+    if (opened !== undefined) {
+      try {
+        if (orderly) opened.stream.send(opened.seal([FIN_FRAME]))
+      } catch {
+        // The connection is gone: there is nobody to be orderly for.
+      }
+      if (orderly) void opened.stream.closeWrite()
+      else opened.stream.abort(new Error('the session is over'))
+    }
+    this.rouse()
+  }
+
   async #run(): Promise<void> {
     const { name, outbox, port, clock, shared } = this.#options
-    const { stream, header, seal } = await port.open()
+    const opened = await port.open()
+    const { stream, header, seal } = opened
     if (this.#ended) return stream.abort(new Error('the session is over'))
 
-    let opened = false
+    // Each turn of this loop follows an await: `#ended` is looked at before anything is taken from the outbox.
     while (!this.#ended) {
       const burst = shared() ? BURST_SHARED : BURST
       const pieces: Uint8Array[] = []
-      if (!opened && outbox.sendable) {
+      if (this.#opened === undefined && outbox.sendable) {
         // A record of its own, so that a full batch stays a full record.
         const { nextSequence: firstSequence, redeliveredThrough } = outbox
         pieces.push(header, ...seal([encodeOpen({ name, firstSequence, redeliveredThrough })]))
-        opened = true
+        this.#opened = opened
       }
       for (let bytes = 0; bytes < burst; ) {
         const record = outbox.nextRecord()
@@ -82,13 +91,12 @@ export class Writer {
       }
       if (pieces.length > 0 && !stream.send(pieces)) await stream.writable()
       else if (outbox.sendable) await new Promise<void>((resolve) => clock.setImmediate(resolve))
-      else if (!this.#ended) {
+      else {
         await new Promise<void>((resolve) => {
           this.#asleep = resolve
         })
       }
     }
-    if (opened) stream.send(seal([FIN_FRAME]))
-    await stream.closeWrite()
+    if (this.#opened === undefined) stream.abort(new Error('the session is over'))
   }
 }

@@ -1,0 +1,134 @@
+import { collect, eventually, makeNode, pair } from '@glueberry/testkit'
+import { expect, test } from 'vitest'
+import { Identity, Node } from '../src/index.ts'
+
+test('a whole connection’s life, in order, at both ends', async () => {
+  await using nodes = await pair(['x'])
+  const { alice, bob, aliceId, bobId, aliceMade, bobMade } = nodes
+  await bob.disconnect(aliceId)
+  await eventually(() => alice.getPeer(bobId)?.state === 'disconnected')
+  await bob.connect(alice.addrs)
+  await eventually(() => alice.getPeer(bobId)?.state === 'established')
+  await alice.stop()
+  await eventually(() => bobMade.events.at(-1)?.type === 'disconnected')
+  const brief = (made: typeof bobMade) =>
+    made.events
+      .filter((event) => 'peerId' in event)
+      .map(
+        (event) =>
+          `${event.type}${'reason' in event && typeof event.reason === 'object' ? ` ${event.reason.kind}` : ''}`,
+      )
+  expect(brief(bobMade)).toEqual([
+    'connecting',
+    'connected',
+    'established',
+    'disconnected local',
+    'connecting',
+    'connected',
+    'established',
+    'disconnected remote',
+  ])
+  expect(brief(aliceMade)).toEqual([
+    'connected',
+    'established',
+    'disconnected remote',
+    'connected',
+    'established',
+    'disconnected local',
+    'closed',
+  ])
+  expect(aliceMade.events.filter((event) => event.type === 'status').map((event) => event.status)).toEqual([
+    'starting',
+    'running',
+    'stopping',
+    'stopped',
+  ])
+  expect(bobMade.events.every((event) => Object.isFrozen(event) && Number.isInteger(event.at))).toBe(true)
+})
+
+test('a slow subscriber loses its oldest events, counts them, and is told in their place; others lose nothing', async () => {
+  await using made = await makeNode({ streams: ['x'], limits: { eventBuffer: 3 } })
+  const { node } = made
+  await using slow = node.subscribeEvents({ types: ['connecting', 'disconnected'] })
+  await using quick = node.subscribeEvents({ types: ['connecting'] })
+  const dead = `/ip4/127.0.0.1/tcp/1/p2p/${Identity.generate().peerId}`
+  for (let i = 0; i < 4; i++) {
+    await expect(node.connect(dead)).rejects.toMatchObject({ code: 'CONNECT_FAILED' })
+    expect((await quick.next()).value?.type).toBe('connecting')
+  }
+  expect([slow.dropped, quick.dropped]).toEqual([5, 0])
+  expect((await collect(slow, 4)).map((event) => event.type)).toEqual([
+    'dropped',
+    'disconnected',
+    'connecting',
+    'disconnected',
+  ])
+  expect(slow.dropped).toBe(5)
+})
+
+test('a subscription closed twice, left by its loop, or disposed of ends once; one made after stop is over at once', async () => {
+  await using made = await makeNode({ streams: ['x'] })
+  const { node } = made
+  const subscription = node.subscribeEvents()
+  const waiting = subscription.next()
+  await Promise.all([subscription.close(), subscription.close()])
+  expect(await waiting).toEqual({ done: true, value: undefined })
+  expect(await subscription.next()).toEqual({ done: true, value: undefined })
+  const all = node.subscribeEvents()
+  await node.stop()
+  const left: string[] = []
+  for await (const event of all) left.push(event.type === 'status' ? event.status : event.type)
+  expect(left).toEqual(['stopping', 'stopped']) // what was buffered can still be read
+  expect(await node.subscribeEvents().next()).toEqual({ done: true, value: undefined })
+  const off = node.on('*', () => {})
+  off()
+  off()
+})
+
+test('filters by type, by peer and by state', async () => {
+  await using hub = await makeNode({ streams: ['x'] })
+  await using b = await makeNode({ streams: ['x'] })
+  await using c = await makeNode({ streams: ['x'] })
+  const ofB = hub.node.eventsForPeer(b.node.peerId)
+  const established = hub.node.eventsForStates('established', 'disconnected')
+  const controller = new AbortController()
+  const counted: string[] = []
+  hub.node.on(['established'], (event) => void counted.push(event.peerId), { signal: controller.signal })
+  await b.node.connect(hub.node.addrs)
+  await eventually(() => counted.length === 1)
+  controller.abort()
+  await c.node.connect(hub.node.addrs)
+  expect((await collect(established, 2)).map((event) => [event.type, 'peerId' in event && event.peerId])).toEqual([
+    ['established', b.node.peerId],
+    ['established', c.node.peerId],
+  ])
+  expect((await collect(ofB, 2)).map((event) => event.type)).toEqual(['connected', 'established'])
+  expect(counted).toEqual([b.node.peerId])
+})
+
+test('a handler may call anything, stop too; what it throws or rejects with is logged and harms nobody', async () => {
+  const errors: string[] = []
+  const nothing = (): void => {}
+  const logger = { debug: nothing, info: nothing, warn: nothing, error: (message: string) => void errors.push(message) }
+  await using alice = await makeNode({ streams: ['x'], logger })
+  await using bob = await makeNode({ streams: ['x'] })
+  alice.node.on('connected', () => {
+    throw new Error('thrown')
+  })
+  alice.node.on('connected', async () => {
+    throw new Error('rejected')
+  })
+  alice.node.on('established', () => void alice.node.stop())
+  await bob.node.connect(alice.node.addrs)
+  await eventually(() => alice.node.status === 'stopped')
+  expect(errors).toEqual(['a handler of the event connected failed', 'a handler of the event connected failed'])
+})
+
+test('the signal of the options stops the node, also one that is aborted already', async () => {
+  const controller = new AbortController()
+  await using made = await makeNode({ streams: ['x'], signal: controller.signal })
+  controller.abort()
+  await eventually(() => made.node.status === 'stopped')
+  const late = new Node({ identity: Identity.generate(), streams: ['x'], signal: controller.signal })
+  await expect(late.start()).rejects.toMatchObject({ code: 'STOPPED' })
+})

@@ -1,0 +1,220 @@
+import { SimulatedClock } from '@glueberry/testkit'
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { parseTarget } from '../src/address.ts'
+import { Admission } from '../src/connection/admission.ts'
+import { arbitrate, decides } from '../src/connection/arbitration.ts'
+import { Blocklist } from '../src/connection/blocklist.ts'
+import { type ConnectionInput, INITIAL_STATE, transition } from '../src/connection/state.ts'
+import { Identity } from '../src/index.ts'
+import { Heartbeat } from '../src/session/heartbeat.ts'
+import { NumberWindow } from '../src/session/number-window.ts'
+import { Budget } from '../src/stream/budget.ts'
+
+describe('heartbeat', () => {
+  const make = () => {
+    const clock = new SimulatedClock()
+    const seen = { pings: 0, deaths: 0 }
+    const heartbeat = new Heartbeat({
+      clock,
+      interval: 3000,
+      timeout: 9000,
+      ping: () => seen.pings++,
+      dead: () => seen.deaths++,
+    })
+    heartbeat.start()
+    return { clock, heartbeat, seen }
+  }
+
+  test('a silent peer is dead after the time-out, once; one that speaks lives', () => {
+    const { clock, heartbeat, seen } = make()
+    for (let i = 0; i < 20; i++) {
+      clock.advance(4000)
+      heartbeat.heard()
+    }
+    expect(seen).toEqual({ pings: 26, deaths: 0 })
+    clock.advance(8999)
+    expect(seen.deaths).toBe(0)
+    clock.advance(1)
+    expect(seen.deaths).toBe(1)
+    clock.advance(100_000)
+    expect(seen.deaths).toBe(1)
+    expect(clock.pending).toBe(0)
+  })
+
+  test('a machine that stood still starts afresh', () => {
+    const { clock, seen } = make()
+    clock.stall(60_000)
+    clock.advance(0)
+    expect(seen.deaths).toBe(0)
+    clock.advance(8999)
+    expect(seen.deaths).toBe(0)
+    clock.advance(1001)
+    expect(seen.deaths).toBe(1)
+  })
+
+  test('what arrived while the loop was busy is read before anyone is dead', () => {
+    const { clock, heartbeat, seen } = make()
+    clock.setTimer(() => clock.setImmediate(() => heartbeat.heard()), 9000) // read in the turn in which the death timer fires
+    clock.advance(9000)
+    expect(seen.deaths).toBe(0)
+  })
+
+  test('stop leaves no timer', () => {
+    const { clock, heartbeat } = make()
+    heartbeat.stop()
+    heartbeat.stop()
+    expect(clock.pending).toBe(0)
+  })
+})
+
+describe('admission', () => {
+  test('counts per address and in all, until released, once', () => {
+    const clock = new SimulatedClock()
+    const admission = new Admission({ clock, max: 3, maxPerAddress: 2, timeout: 1000 })
+    const admit = (address: string) => admission.admit(address, () => {})
+    const [first, second] = [admit('a'), admit('a')]
+    expect(admit('a')).toBeUndefined()
+    expect(admit('b')).toBeDefined()
+    expect(admit('c')).toBeUndefined()
+    first?.release()
+    first?.release()
+    expect(admit('a')).toBeDefined()
+    expect(admit('a')).toBeUndefined()
+    second?.release()
+    expect(admit('c')).toBeDefined()
+  })
+
+  test('aborts who begins no session in time, and leaves who does alone', () => {
+    const clock = new SimulatedClock()
+    const admission = new Admission({ clock, max: 3, maxPerAddress: 3, timeout: 1000 })
+    const aborted: string[] = []
+    admission.admit('slow', () => aborted.push('slow'))
+    admission.admit('quick', () => aborted.push('quick'))?.sessionBegan()
+    clock.advance(2000)
+    expect(aborted).toEqual(['slow'])
+  })
+})
+
+test('a blocklist forgets after its duration, and leaves no timer', () => {
+  const clock = new SimulatedClock()
+  const { peerId } = Identity.generate()
+  const ended: string[] = []
+  const list = new Blocklist(clock, (id) => ended.push(id))
+  list.add(peerId, 1000, 'noise')
+  expect(list.get(peerId)).toEqual({ until: clock.now() + 1000, reason: 'noise' })
+  list.add(peerId, 5000, undefined)
+  clock.advance(4999)
+  expect(list.get(peerId)).toBeDefined()
+  clock.advance(1)
+  expect([list.get(peerId), ended]).toEqual([undefined, [peerId]])
+  list.add(peerId, 1000, undefined)
+  list.clear()
+  expect(clock.pending).toBe(0)
+})
+
+test('numbers of streams may come in any order within 256, each once', () => {
+  fc.assert(
+    fc.property(fc.array(fc.integer({ min: 0, max: 1000 }), { maxLength: 300 }), (numbers) => {
+      const window = new NumberWindow()
+      const seen = new Set<number>()
+      let highest = -1
+      for (const number of numbers) {
+        expect(window.accept(number)).toBe(!seen.has(number) && number > highest - 256)
+        seen.add(number)
+        highest = Math.max(highest, number)
+      }
+    }),
+  )
+})
+
+test('a budget never exceeds its own nor its parent’s limit', () => {
+  const node = new Budget(100)
+  const [a, b] = [new Budget(80, node), new Budget(80, node)]
+  expect(a.reserve(70)).toBe(true)
+  expect(b.reserve(40)).toBe(false)
+  expect([b.left, node.used]).toEqual([30, 70])
+  expect(b.reserve(30)).toBe(true)
+  a.charge(-70)
+  expect([node.used, b.left]).toEqual([30, 50])
+})
+
+describe('which session lives', () => {
+  test('exactly one of two nodes decides', () => {
+    fc.assert(
+      fc.property(
+        fc.uint8Array({ minLength: 38, maxLength: 38 }),
+        fc.uint8Array({ minLength: 38, maxLength: 38 }),
+        (a, b) => {
+          fc.pre(Buffer.compare(a, b) !== 0)
+          expect(decides(a, b)).toBe(!decides(b, a))
+          expect(decides(a, b)).toBe(Buffer.compare(a, b) < 0)
+        },
+      ),
+    )
+  })
+
+  test('the decider keeps what it has, unless the peer has restarted; the follower follows', () => {
+    const [one, two] = [{ instance: new Uint8Array(16) }, { instance: new Uint8Array(16).fill(1) }]
+    expect(arbitrate(true, undefined, one)).toBe('choose')
+    expect(arbitrate(true, one, one)).toBe('duplicate')
+    expect(arbitrate(true, one, two)).toBe('choose')
+    expect(arbitrate(false, one, one)).toBe('follow')
+  })
+})
+
+test('a peer’s state: every history of inputs tells a story that makes sense', () => {
+  const reason = { kind: 'io' } as const
+  const input: fc.Arbitrary<ConnectionInput> = fc.constantFrom(
+    { type: 'dial' },
+    { type: 'authenticated', direction: 'inbound' },
+    { type: 'established', direction: 'outbound', resumed: true },
+    { type: 'lost', reason },
+    { type: 'refused', until: 5, reason },
+    { type: 'cooldown-over' },
+    { type: 'drain' },
+    { type: 'close', reason: 'removed' },
+  )
+  fc.assert(
+    fc.property(fc.array(input), (inputs) => {
+      let state = INITIAL_STATE
+      let closed = false
+      let up = false // connected or more has been told, and no end of it
+      for (const each of inputs) {
+        const before = state
+        const result = transition(state, each)
+        state = result.state
+        for (const event of result.events) {
+          expect(closed).toBe(false) // nothing is told after `closed`
+          if (event.type === 'closed') closed = true
+          if (event.type === 'connected' || event.type === 'established') up = true
+          if (event.type === 'disconnected') {
+            expect(up || before.name === 'connecting').toBe(true) // nobody is told twice
+            up = false
+          }
+        }
+        if (state.name === 'disconnected' || state.name === 'cooldown' || state.name === 'closed')
+          expect(up).toBe(false)
+        expect(transition(state, each).state.name === 'closed').toBe(closed || each.type === 'close')
+      }
+    }),
+    { numRuns: 2000 },
+  )
+})
+
+test('what connect takes: text, object, one address or several of one peer', () => {
+  const { peerId } = Identity.generate()
+  const address = '/ip4/127.0.0.1/tcp/9000'
+  expect(parseTarget(peerId)).toEqual({ peerId, addresses: [] })
+  expect(parseTarget(`${address}/p2p/${peerId}`)).toEqual({ peerId, addresses: [address] })
+  expect(
+    parseTarget([`${address}/p2p/${peerId}`, `/dns4/example.org/tcp/1/p2p/${peerId}`, `${address}/p2p/${peerId}`]),
+  ).toEqual({
+    peerId,
+    addresses: [address, '/dns4/example.org/tcp/1'],
+  })
+  expect(parseTarget({ type: 'Ed25519', toMultihash: () => null, toString: () => peerId })).toEqual({
+    peerId,
+    addresses: [],
+  })
+})
