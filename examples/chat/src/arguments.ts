@@ -1,0 +1,57 @@
+import { parseArgs } from 'node:util'
+
+/** What the chat was asked to do. */
+export interface Arguments {
+  readonly invite: string | undefined
+  readonly name: string | undefined
+  readonly listen: readonly string[]
+  readonly key: string | undefined
+  readonly json: boolean
+}
+
+/** Said to who asked for help, and behind a wrong argument. */
+export const USAGE = `Usage: npm run chat -- [options] [invite]
+
+Without an invite it waits for others and prints one; with an invite (glueberry:… or a multiaddr that
+ends with /p2p/…) it joins. What is typed is sent to everyone who is connected. /quit leaves.
+
+  --name NAME     what others see, up to 32 characters (default: your user name)
+  --listen ADDR   a multiaddr to listen on, may be given again (default: /ip4/0.0.0.0/tcp/0)
+  --key FILE      keep the identity in this file (default: a new identity every time)
+  --json          write one JSON object per event
+  --help          show this
+`
+
+/** The arguments, or what is wrong with them. */
+export function readArguments(
+  args: readonly string[],
+): Arguments | { readonly help: true } | { readonly problem: string } {
+  try {
+    const { values, positionals } = parseArgs({
+      args: [...args],
+      allowPositionals: true,
+      options: {
+        name: { type: 'string' },
+        listen: { type: 'string', multiple: true },
+        key: { type: 'string' },
+        json: { type: 'boolean', default: false },
+        help: { type: 'boolean', default: false },
+      },
+    })
+    if (values.help) return { help: true }
+    if (positionals.length > 1)
+      return { problem: `one invite is enough, got ${positionals.length}: ${positionals.join(' ')}` }
+    if (values.name !== undefined && (values.name.trim() === '' || values.name.length > 32)) {
+      return { problem: `--name takes 1 to 32 characters, got ${JSON.stringify(values.name)}` }
+    }
+    return {
+      invite: positionals[0],
+      name: values.name,
+      listen: values.listen ?? ['/ip4/0.0.0.0/tcp/0'],
+      key: values.key,
+      json: values.json,
+    }
+  } catch (error) {
+    return { problem: (error as Error).message }
+  }
+}

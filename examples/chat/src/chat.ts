@@ -1,0 +1,172 @@
+import {
+  GlueberryError,
+  type HandshakePeer,
+  type Identity,
+  type Multiaddr,
+  Node,
+  type PeerId,
+  type Reason,
+  type Verdict,
+} from '@glueberry/node'
+import { writeInvite } from './invite.ts'
+import { printable } from './printable.ts'
+import type { Screen } from './screen.ts'
+
+/** How long leaving may take while lines are still being delivered, in milliseconds. */
+const DRAIN_TIMEOUT = 5000
+const NAME_MAX = 32
+
+export interface ChatOptions {
+  readonly identity: Identity
+  readonly name: string
+  readonly listen: readonly Multiaddr[]
+  readonly screen: Screen
+}
+
+/** One chat: a node, the people on it, and the screen. */
+export class Chat {
+  readonly #node: Node<'chat'>
+  readonly #screen: Screen
+  /** How each peer introduced itself. */
+  readonly #names = new Map<PeerId, string>()
+  readonly #present = new Set<PeerId>()
+  readonly #leaving = new AbortController()
+  #someone = Promise.withResolvers<void>()
+  #unsent = 0
+
+  constructor({ identity, name, listen, screen }: ChatOptions) {
+    this.#screen = screen
+    this.#node = new Node({
+      identity,
+      listen,
+      streams: ['chat'],
+      network: 'glueberry-chat',
+      handshake: (peer) => this.#introduce(peer, name),
+    })
+  }
+
+  /** Starts, joins if invited, and sends what is typed until the input ends or `leave`. Rejects when it cannot start or join. */
+  async run(invite: readonly Multiaddr[] | undefined): Promise<void> {
+    const { signal } = this.#leaving
+    try {
+      await this.#begin(invite)
+      for await (const line of this.#screen.lines) {
+        if (line.trim() === '/quit') break
+        if (line !== '') await this.#say(line)
+        if (signal.aborted) break
+      }
+    } catch (error) {
+      if (!signal.aborted) throw error // who leaves while it starts or joins has not failed
+    } finally {
+      await this.#end()
+    }
+  }
+
+  /** Ends `run`, after what was typed has been delivered. */
+  leave(): void {
+    this.#leaving.abort()
+    this.#screen.close()
+  }
+
+  async #begin(invite: readonly Multiaddr[] | undefined): Promise<void> {
+    const node = this.#node
+    const { signal } = this.#leaving
+    node.on('established', ({ peerId }) => this.#joined(peerId))
+    node.on('disconnected', ({ peerId, reason }) => this.#left(peerId, reason))
+    node.on('closed', ({ peerId }) => void this.#names.delete(peerId))
+    node.handle('chat', (message) =>
+      this.#screen.show({
+        type: 'line',
+        peerId: message.peerId,
+        name: this.#nameOf(message.peerId),
+        text: printable(message.text()),
+      }),
+    )
+    await node.start()
+    if (signal.aborted) return
+    await this.#screen.show({
+      type: 'ready',
+      peerId: node.peerId,
+      addresses: node.addrs,
+      invite: writeInvite(node.addrs),
+    })
+    if (invite !== undefined) await node.connect(invite, { signal })
+  }
+
+  async #say(line: string): Promise<void> {
+    const { signal } = this.#leaving
+    this.#unsent++
+    if (this.#present.size === 0) {
+      await this.#screen.show({ type: 'waiting' })
+      await Promise.race([this.#someone.promise, aborted(signal)])
+      if (this.#present.size === 0) return
+    }
+    await Promise.all(
+      [...this.#present].map((peerId) =>
+        this.#node
+          .send(peerId, 'chat', line)
+          .catch((error: unknown) => this.#screen.show({ type: 'error', message: explain(error) })),
+      ),
+    )
+    this.#unsent--
+  }
+
+  async #end(): Promise<void> {
+    this.leave()
+    if (this.#node.status === 'running') await this.#screen.show({ type: 'closing' })
+    const { unsent } = await this.#node.drain({ timeout: DRAIN_TIMEOUT })
+    const lines = unsent.reduce((sum, { count }) => sum + count, this.#unsent)
+    if (lines > 0) await this.#screen.show({ type: 'undelivered', lines })
+  }
+
+  /** Both say their names, and let each other in. */
+  async #introduce(peer: HandshakePeer, name: string): Promise<Verdict> {
+    await peer.send(name)
+    const introduced = printable(Buffer.from(await peer.receive()).toString())
+      .trim()
+      .slice(0, NAME_MAX)
+    this.#names.set(peer.peerId, introduced === '' ? peer.peerId.slice(-8) : introduced)
+    return peer.accept()
+  }
+
+  #nameOf(peerId: PeerId): string {
+    return this.#names.get(peerId) ?? peerId.slice(-8)
+  }
+
+  #joined(peerId: PeerId): void {
+    this.#present.add(peerId)
+    this.#someone.resolve()
+    void this.#screen.show({ type: 'joined', peerId, name: this.#nameOf(peerId) })
+  }
+
+  #left(peerId: PeerId, reason: Reason): void {
+    if (!this.#present.delete(peerId)) return
+    if (this.#present.size === 0) this.#someone = Promise.withResolvers()
+    if (this.#leaving.signal.aborted) return
+    void this.#screen.show({ type: 'left', peerId, name: this.#nameOf(peerId), reason: WHY[reason.kind] })
+  }
+}
+
+const WHY: Record<Reason['kind'], string> = {
+  remote: 'said goodbye',
+  io: 'the connection broke',
+  timeout: 'no answer any more',
+  protocol: 'it did not follow the rules',
+  authentication: 'it could not prove who it is',
+  local: 'disconnected',
+}
+
+/** An error, for a person. */
+export function explain(error: unknown): string {
+  if (!GlueberryError.is(error)) return error instanceof Error ? error.message : String(error)
+  return error.hint === undefined || error.message.includes(error.hint)
+    ? error.message
+    : `${error.message} (${error.hint})`
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve()
+    else signal.addEventListener('abort', () => resolve(), { once: true })
+  })
+}

@@ -1,0 +1,89 @@
+import { createInterface, type Interface } from 'node:readline'
+import type { Readable, Writable } from 'node:stream'
+
+/** What happens in a chat, as it is shown: also the objects of `--json`. */
+export type Shown =
+  | {
+      readonly type: 'ready'
+      readonly peerId: string
+      readonly addresses: readonly string[]
+      readonly invite: string | undefined
+    }
+  | { readonly type: 'joined'; readonly peerId: string; readonly name: string }
+  | { readonly type: 'left'; readonly peerId: string; readonly name: string; readonly reason: string }
+  | { readonly type: 'line'; readonly peerId: string; readonly name: string; readonly text: string }
+  | { readonly type: 'waiting' }
+  | { readonly type: 'closing' }
+  | { readonly type: 'undelivered'; readonly lines: number }
+  | { readonly type: 'error'; readonly message: string }
+
+/** Where lines come from and where everything is shown. */
+export interface Screen {
+  /** Lines that are typed, until the input ends or `close`. */
+  readonly lines: AsyncIterable<string>
+  /** Resolves when there is room for more. */
+  show(event: Shown): Promise<void>
+  /** Calls back for Ctrl+C where the terminal does not make a signal of it. */
+  onInterrupt(listener: () => void): void
+  /** Ends the lines. */
+  close(): void
+}
+
+export interface ScreenOptions {
+  readonly input: Readable & { readonly isTTY?: boolean }
+  readonly output: Writable & { readonly isTTY?: boolean }
+  readonly notices: Writable
+  readonly json: boolean
+}
+
+/** A terminal gets everything; where either end is a pipe, the output holds nothing but lines, and the notices go aside. */
+export function openScreen({ input, output, notices, json }: ScreenOptions): Screen {
+  const terminal = input.isTTY === true && output.isTTY === true && !json
+  const reader: Interface = createInterface(terminal ? { input, output, prompt: '> ' } : { input, terminal: false })
+  const lines = reader[Symbol.asyncIterator]()
+
+  const write = (target: Writable, text: string): Promise<void> | undefined => {
+    if (terminal) output.write('\r\u001b[K') // the line that is being typed makes room, and comes back below
+    const room = target.write(`${text}\n`)
+    if (terminal) reader.prompt(true)
+    return room || target.destroyed
+      ? undefined
+      : new Promise((resolve) => target.once('drain', resolve).once('close', resolve))
+  }
+  return {
+    lines: { [Symbol.asyncIterator]: () => lines },
+    async show(event) {
+      if (json) return write(output, JSON.stringify(event))
+      const isLine = event.type === 'line'
+      return write(isLine || terminal ? output : notices, words(event))
+    },
+    onInterrupt: (listener) => void reader.on('SIGINT', listener),
+    close: () => reader.close(),
+  }
+}
+
+function words(event: Shown): string {
+  switch (event.type) {
+    case 'ready':
+      return [
+        `You are ${event.peerId}`,
+        ...event.addresses.map((address) => `Listening on ${address}`),
+        event.invite === undefined ? 'Nobody can be invited: there is no TCP address.' : `Invite: ${event.invite}`,
+        ...(event.invite === undefined ? [] : ['In another terminal: npm run chat -- <invite>']),
+      ].join('\n')
+    case 'joined':
+      return `* ${event.name} is here`
+    case 'left':
+      return `* ${event.name} has left (${event.reason})`
+    case 'line':
+      return `${event.name}: ${event.text}`
+    case 'waiting':
+      return '* nobody is here yet: your line waits for the first who joins'
+    case 'closing':
+      return '* leaving: delivering what was typed (once more to leave at once)'
+    case 'undelivered':
+      return `* ${event.lines} of your lines could not be delivered`
+    case 'error':
+      return event.message
+  }
+}

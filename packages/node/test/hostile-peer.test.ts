@@ -1,0 +1,227 @@
+import { createServer } from 'node:net'
+import { noise } from '@chainsafe/libp2p-noise'
+import { yamux } from '@chainsafe/libp2p-yamux'
+import { eventually, type MadeNode, makeNode } from '@glueberry/testkit'
+import { encodeOpen, FIN_FRAME, FrameBuffer, FrameType, type Open } from '@glueberry/wire'
+import { generateKeyPair } from '@libp2p/crypto/keys'
+import { tcp } from '@libp2p/tcp'
+import { multiaddr } from '@multiformats/multiaddr'
+import { createLibp2p } from 'libp2p'
+import { describe, expect, test } from 'vitest'
+import { RawPeer } from './support/raw-peer.ts'
+
+const open = (changes: Partial<Open> = {}): Uint8Array =>
+  encodeOpen({ name: 'x', firstSequence: 1, redeliveredThrough: 0, ...changes })
+const part = (type: 'MESSAGE' | 'CONFIRM' | 'FRAGMENT', size: number): Uint8Array => {
+  const frames = new FrameBuffer(64)
+  frames.append(FrameType[type], new Uint8Array(size))
+  return frames.bytes
+}
+const small = { limits: { messageSize: 2000 }, flow: { window: 4000, peerBudget: 8000, nodeBudget: 80_000 } }
+
+/** The victim has ended the session for that reason, still runs, and serves an honest peer as before. */
+async function endedWith(victim: MadeNode<'x'>, peer: RawPeer, kind: string): Promise<void> {
+  const ended = () =>
+    victim.events.find((event) => event.type === 'disconnected' && event.peerId === peer.identity.peerId)
+  await eventually(() => ended() !== undefined)
+  expect(ended()).toMatchObject({ reason: { kind } })
+  expect(victim.node.status).toBe('running')
+  await using honest = await makeNode({ streams: ['x'] })
+  const id = await honest.node.connect(victim.node.addrs)
+  await honest.node.send(id, 'x', 'still here')
+  await eventually(() => victim.node.peerStats(honest.node.peerId)?.messagesReceived === 1)
+}
+
+const violations: [string, (peer: RawPeer) => Promise<void> | void][] = [
+  ['SETUP twice', (peer) => peer.setup()],
+  ['READY twice', (peer) => peer.ready()],
+  ['a handshake message after READY', (peer) => peer.channel.send({ type: 'handshake', data: new Uint8Array(1) })],
+  [
+    'an acknowledgement of what was never sent',
+    (peer) => peer.channel.send({ type: 'ack', acknowledgements: [{ name: 'x', consumed: 5, limit: 0 }] }),
+  ],
+  ['control bytes that do not open', (peer) => void peer.stream.send([Uint8Array.of(0, 20, ...new Uint8Array(20))])],
+  ['a control record above every limit', (peer) => void peer.stream.send([Uint8Array.of(0xff, 0xff)])],
+  ['65 names', (peer) => peer.channel.send({ type: 'streams', names: Array.from({ length: 64 }, (_, i) => `n${i}`) })],
+  ['a name that is not accepted', async (peer) => (await peer.dataStream()).send(open({ name: 'y' }))],
+  ['a stream without OPEN', async (peer) => (await peer.dataStream()).send(part('MESSAGE', 1))],
+  ['OPEN twice', async (peer) => (await peer.dataStream()).send(open(), open())],
+  [
+    'a name opened twice',
+    async (peer) => {
+      ;(await peer.dataStream()).send(open())
+      ;(await peer.dataStream()).send(open())
+    },
+  ],
+  [
+    'a stream number used twice',
+    async (peer) => {
+      ;(await peer.dataStream(7)).send(open())
+      ;(await peer.dataStream(7)).send(open())
+    },
+  ],
+  [
+    'more than the credit',
+    async (peer) => (await peer.dataStream()).send(open(), part('MESSAGE', 1900), part('MESSAGE', 1900)),
+  ],
+  ['more than a message may have', async (peer) => (await peer.dataStream()).send(open(), part('MESSAGE', 2001))],
+  [
+    'fragments of more than a message may have',
+    async (peer) => (await peer.dataStream()).send(open(), part('FRAGMENT', 1500), part('FRAGMENT', 501)),
+  ],
+  [
+    'a frame after FIN',
+    async (peer) => (await peer.dataStream()).send(Uint8Array.from([...open(), ...FIN_FRAME, ...FIN_FRAME])),
+  ],
+  ['a record after FIN', async (peer) => (await peer.dataStream()).send(open(), FIN_FRAME, part('MESSAGE', 1))],
+  ['a frame that does not exist', async (peer) => (await peer.dataStream()).send(open(), Uint8Array.of(99))],
+  [
+    'a record that was changed on its way',
+    async (peer) => {
+      const { stream, sealer } = await peer.dataStream()
+      const pieces = sealer.seal([open()])
+      const last = pieces.at(-1) as Uint8Array
+      last[3] = (last[3] as number) ^ 1
+      stream.send(pieces)
+    },
+  ],
+  [
+    'a record that was sent twice',
+    async (peer) => {
+      const { stream, sealer } = await peer.dataStream()
+      const record = sealer.seal([open()])
+      stream.send([...record, ...record])
+    },
+  ],
+]
+
+test.each(violations)('%s ends the session with reason protocol; the node lives', async (_, violate) => {
+  await using victim = await makeNode<'x'>({ streams: ['x'], ...small })
+  await using peer = await new RawPeer().establish(victim.node)
+  await violate(peer)
+  await endedWith(victim, peer, 'protocol')
+  await eventually(() => peer.heard.includes('goodbye')) // and it was told
+})
+
+test('a stream that breaks off without FIN ends the session, and half a message is nothing', async () => {
+  await using victim = await makeNode<'x'>({ streams: ['x'], ...small })
+  await using peer = await new RawPeer().establish(victim.node)
+  const { stream, send } = await peer.dataStream()
+  send(open(), part('MESSAGE', 10), part('FRAGMENT', 100))
+  await eventually(() => victim.node.peerStats(peer.identity.peerId)?.messagesReceived === 1)
+  await stream.closeWrite()
+  await endedWith(victim, peer, 'io')
+  expect(victim.node.health().held).toBe(10 + 256 + 10 + 256) // the whole message, and the honest peer's
+})
+
+test('an honest raw peer is served: the harness breaks nothing by itself', async () => {
+  await using victim = await makeNode<'x'>({ streams: ['x'], ...small })
+  await using peer = await new RawPeer().establish(victim.node)
+  const { send } = await peer.dataStream()
+  send(open(), part('MESSAGE', 3), part('FRAGMENT', 100), part('CONFIRM', 5))
+  await using inbox = victim.node.messages()
+  expect([(await inbox.next()).value?.data.length, (await inbox.next()).value?.data.length]).toEqual([3, 105])
+  await eventually(() => peer.heard.includes('ack'))
+  peer.channel.send({ type: 'ping', number: 1 })
+  await eventually(() => peer.heard.includes('pong'))
+})
+
+test.each<[string, (peer: RawPeer) => void]>([
+  ['READY before SETUP', (peer) => peer.ready()],
+  ['PING before SETUP', (peer) => peer.channel.send({ type: 'ping', number: 1 })],
+  ['an unknown SETUP', (peer) => peer.setup({ instance: new Uint8Array(3) as never })],
+])('%s: no session, nothing remembered', async (_, violate) => {
+  await using victim = await makeNode<'x'>({ streams: ['x'] })
+  await using peer = await new RawPeer().handshake(victim.node)
+  violate(peer)
+  for await (const message of peer.channel.messages()) if (message.type === 'goodbye') break
+  await eventually(() => victim.node.listPeers().length === 0)
+})
+
+test('READY that claims what was never sent ends the session', async () => {
+  await using victim = await makeNode<'x'>({ streams: ['x'] })
+  await using peer = await new RawPeer().establish(victim.node, {
+    positions: new Map([['x', { received: 3, consumed: 0 }]]),
+  })
+  await eventually(() => peer.heard.includes('goodbye'))
+  expect(victim.node.listPeers().some(({ state }) => state === 'established')).toBe(false)
+})
+
+test('garbage instead of a handshake, and silence: nothing is remembered, others are served', async () => {
+  await using victim = await makeNode<'x'>({ streams: ['x'], timeouts: { handshake: 200 } })
+  await using garbage = await new RawPeer().connect(victim.node)
+  await using silent = await new RawPeer().connect(victim.node)
+  garbage.stream.send([Uint8Array.of(64, ...new Uint8Array(64).fill(7))])
+  await using large = await new RawPeer().connect(victim.node)
+  large.stream.send([Uint8Array.of(0xff, 0xff, 0xff, 0xff, 0x7f)])
+  const closed = [garbage, silent, large].map(
+    (peer) => new Promise<void>((resolve) => peer.link.onClose(() => resolve())),
+  )
+  await Promise.all(closed)
+  await eventually(() => victim.node.listPeers().length === 0)
+  await using honest = await makeNode({ streams: ['x'] })
+  await honest.node.connect(victim.node.addrs)
+})
+
+describe('who is dialed', () => {
+  test('says nothing at all: CONNECT_TIMEOUT', async () => {
+    const server = createServer(() => {}).listen(0, '127.0.0.1')
+    await new Promise((resolve) => server.once('listening', resolve))
+    const { port } = server.address() as { port: number }
+    await using made = await makeNode({ streams: ['x'], timeouts: { connect: 200 } })
+    await using other = await makeNode({ streams: ['x'] })
+    await expect(made.node.connect(`/ip4/127.0.0.1/tcp/${port}/p2p/${other.node.peerId}`)).rejects.toMatchObject({
+      code: 'CONNECT_TIMEOUT',
+      retryable: true,
+    })
+    server.close()
+  })
+
+  test('is a libp2p node that does not speak this protocol: VERSION_MISMATCH', async () => {
+    const stranger = await createLibp2p({
+      addresses: { listen: ['/ip4/127.0.0.1/tcp/0'] },
+      transports: [tcp()],
+      connectionEncrypters: [noise()],
+      streamMuxers: [yamux()],
+    })
+    await using made = await makeNode({ streams: ['x'] })
+    await expect(made.node.connect(stranger.getMultiaddrs().map(String))).rejects.toMatchObject({
+      code: 'VERSION_MISMATCH',
+      hint: expect.stringContaining('no Glueberry node'),
+    })
+    await stranger.stop()
+  })
+
+  test('speaks the protocol but never completes the handshake: HANDSHAKE_TIMEOUT', async () => {
+    const mute = await createLibp2p({
+      addresses: { listen: ['/ip4/127.0.0.1/tcp/0'] },
+      transports: [tcp()],
+      connectionEncrypters: [noise()],
+      streamMuxers: [yamux()],
+    })
+    await mute.handle('/glueberry/session/2.0.0', () => {})
+    await using made = await makeNode({ streams: ['x'], timeouts: { handshake: 200 } })
+    await expect(made.node.connect(mute.getMultiaddrs().map(String))).rejects.toMatchObject({
+      code: 'HANDSHAKE_TIMEOUT',
+    })
+    expect(made.node.getPeer(mute.peerId as never)?.state).toBe('disconnected')
+    await mute.stop()
+  })
+})
+
+test('a remote with an RSA identity is not let in', async () => {
+  await using made = await makeNode({ streams: ['x'] })
+  const rsa = await createLibp2p({
+    privateKey: await generateKeyPair('RSA', 2048),
+    transports: [tcp()],
+    connectionEncrypters: [noise()],
+    streamMuxers: [yamux()],
+  })
+  const outcome = await rsa
+    .dial(multiaddr(made.node.addrs[0] as string))
+    .then((connection) => connection.newStream('/glueberry/session/2.0.0'))
+    .catch((error: Error) => error)
+  expect(outcome).toBeInstanceOf(Error)
+  expect(made.node.listPeers()).toEqual([])
+  await rsa.stop()
+})
