@@ -17,6 +17,7 @@ test.concurrent.each([
   'sending',
   'waiting',
   'draining',
+  'refused',
   'in a handler',
   'in an event',
 ])('a process whose node is stopped while %s exits by itself', async (moment) => {

@@ -1,10 +1,12 @@
 // A program that stops its node at a moment that it is told, and must then exit by itself. Prints what is left.
-import { Identity, Node } from '@glueberry/node'
+import { type HandshakePeer, Identity, Node } from '@glueberry/node'
 
 const [moment, calls] = [process.argv[2] as string, Number(process.argv[3] ?? 1)]
 const listen = ['/ip4/127.0.0.1/tcp/0']
+const handshake = async (peer: HandshakePeer) => (moment === 'refused' ? peer.refuse('no') : peer.accept())
 const make = () =>
   new Node({
+    handshake,
     identity: Identity.generate(),
     listen,
     streams: ['x'],
@@ -33,6 +35,10 @@ switch (moment) {
     break
   case 'running':
     await a.start()
+    break
+  case 'refused':
+    await Promise.all([a.start(), b.start()])
+    await a.connect(b.addrs).catch(ignore)
     break
   case 'dialing':
   case 'handshake':

@@ -1,0 +1,181 @@
+import { SimulatedClock } from '@glueberry/testkit'
+import { FrameCursor, FrameType } from '@glueberry/wire'
+import { expect, test } from 'vitest'
+import { Identity } from '../src/index.ts'
+import { Outbox } from '../src/stream/outbox.ts'
+import type { SessionPort } from '../src/stream/port.ts'
+import { Sender } from '../src/stream/sender.ts'
+import type { ByteStream } from '../src/transport.ts'
+
+const { peerId } = Identity.generate()
+const turns = async (clock: SimulatedClock): Promise<void> => {
+  for (let i = 0; i < 20; i++) {
+    await Promise.resolve()
+    clock.advance(0)
+  }
+}
+
+/** A session as the streams see it; what is written on it can be read back. */
+function session(): {
+  port: SessionPort
+  written: string[]
+  aborted: boolean
+  failed: unknown[]
+  opened: PromiseWithResolvers<void>
+} {
+  const state = {
+    written: [] as string[],
+    aborted: false,
+    failed: [] as unknown[],
+    opened: Promise.withResolvers<void>(),
+  }
+  const stream: ByteStream = {
+    send(pieces) {
+      if (state.aborted) throw new Error('closed')
+      for (const piece of pieces) {
+        const cursor = new FrameCursor(Uint8Array.from(piece))
+        while (cursor.next()) {
+          const text = Buffer.from(cursor.bytes.subarray(cursor.start, cursor.end)).toString()
+          state.written.push(
+            cursor.type === FrameType.OPEN
+              ? `OPEN ${cursor.open?.firstSequence}`
+              : cursor.type === FrameType.FIN
+                ? 'FIN'
+                : text,
+          )
+        }
+      }
+      return true
+    },
+    writable: () => Promise.resolve(),
+    chunks: { [Symbol.asyncIterator]: () => ({ next: () => new Promise(() => {}) }) },
+    closeWrite: () => Promise.resolve(),
+    abort: () => {
+      state.aborted = true
+    },
+  }
+  const port: SessionPort = {
+    remoteStreams: new Set(['x']),
+    largestMessage: 1000,
+    async open() {
+      await state.opened.promise
+      return { stream, header: new Uint8Array(0), seal: (parts) => parts.map((part) => part.slice()) }
+    },
+    requestAcknowledgement: () => {},
+    fail: (error) => state.failed.push(error),
+  }
+  return Object.assign(state, { port })
+}
+
+function make() {
+  const clock = new SimulatedClock()
+  const sender = new Sender({
+    peerId,
+    name: 'x',
+    outbox: new Outbox(),
+    clock,
+    waitingMax: 100,
+    rejectWhenFull: false,
+    roomWhileAway: () => true,
+    shared: () => false,
+    accepted: () => {},
+  })
+  return { clock, sender }
+}
+const start = { received: 0, consumed: 0, forgotten: false }
+const text = (value: string): Uint8Array => Buffer.from(value)
+const send = (sender: Sender, value: string, options: { confirm?: boolean; signal?: AbortSignal } = {}) =>
+  sender.send(text(value), { confirm: options.confirm === true, signal: options.signal })
+
+test('a writer whose session is over takes nothing that belongs to the next one', async () => {
+  const { clock, sender } = make()
+  const [first, second] = [session(), session()]
+  sender.attach(first.port, { ...start, limit: 10_000 })
+  first.opened.resolve()
+  void send(sender, 'a')
+  await turns(clock)
+  expect(first.written).toEqual(['OPEN 1', 'a'])
+  void send(sender, 'b') // the writer will wake in the next turn …
+  sender.detach(false) // … when its session is gone and another one is there
+  sender.attach(second.port, { received: 1, consumed: 1, forgotten: false, limit: 10_000 })
+  second.opened.resolve()
+  await turns(clock)
+  expect(first.written).toEqual(['OPEN 1', 'a'])
+  expect(second.written).toEqual(['OPEN 2', 'b'])
+  expect([first.aborted, first.failed, second.failed]).toEqual([true, [], []])
+})
+
+test('a stream that opens only after its session is over is broken off, unused', async () => {
+  const { clock, sender } = make()
+  const [late, next] = [session(), session()]
+  sender.attach(late.port, { ...start, limit: 10_000 })
+  void send(sender, 'a')
+  sender.detach(true)
+  sender.attach(next.port, { ...start, limit: 10_000 })
+  next.opened.resolve()
+  await turns(clock)
+  late.opened.resolve()
+  await turns(clock)
+  expect([late.written, late.aborted, next.written]).toEqual([[], true, ['OPEN 1', 'a']])
+})
+
+test('a goodbye is followed by FIN, at once', async () => {
+  const { clock, sender } = make()
+  const { port, opened, written } = session()
+  sender.attach(port, { ...start, limit: 10_000 })
+  opened.resolve()
+  void send(sender, 'a')
+  await turns(clock)
+  sender.detach(true)
+  expect(written).toEqual(['OPEN 1', 'a', 'FIN'])
+})
+
+test('flush behind a send that is aborted resolves when the rest is consumed', async () => {
+  const { sender } = make()
+  const { port } = session()
+  sender.attach(port, { ...start, limit: 300 })
+  void send(sender, 'fits')
+  const controller = new AbortController()
+  const waiting = send(sender, 'waits', { signal: controller.signal })
+  const flushing = sender.flush(undefined)
+  controller.abort(new Error('no longer'))
+  await expect(waiting).rejects.toThrow('no longer')
+  sender.detach(false)
+  sender.attach(port, { received: 0, consumed: 0, forgotten: false, limit: 300 })
+  const { opened, written, port: again } = session()
+  sender.detach(false)
+  sender.attach(again, { ...start, limit: 300 })
+  opened.resolve()
+  while (!written.includes('fits')) await Promise.resolve()
+  sender.acknowledge(1, 600)
+  await flushing
+})
+
+test('a confirm that waited, was accepted and is then aborted is UNCONFIRMED: it will be delivered', async () => {
+  const { clock, sender } = make()
+  const { port, opened, written } = session()
+  sender.attach(port, { ...start, limit: 300 })
+  opened.resolve()
+  void send(sender, 'first')
+  const controller = new AbortController()
+  const confirming = send(sender, 'second', { confirm: true, signal: controller.signal })
+  const outcome = expect(confirming).rejects.toMatchObject({ code: 'UNCONFIRMED' })
+  await turns(clock)
+  sender.acknowledge(1, 900)
+  controller.abort()
+  await outcome
+  await turns(clock)
+  expect(written).toEqual(['OPEN 1', 'first', 'second'])
+})
+
+test('a peer that acknowledges what this session has not sent is found out, and nothing spins', async () => {
+  const { clock, sender } = make()
+  const [first, second] = [session(), session()]
+  sender.attach(first.port, { ...start, limit: 10_000 })
+  first.opened.resolve()
+  for (const value of ['a', 'b', 'c']) void send(sender, value)
+  await turns(clock)
+  sender.detach(false)
+  sender.attach(second.port, { ...start, forgotten: true, limit: 0 }) // it has forgotten, and then claims to know
+  expect(() => sender.acknowledge(3, 0)).toThrow(expect.objectContaining({ code: 'PROTOCOL' }))
+})
