@@ -64,7 +64,7 @@ export default {
     {
       name: 'sources-do-not-import-tests',
       severity: 'error',
-      from: { path: '/src/' },
+      from: { path: '^(packages/(wire|node)|examples/[^/]+)/src' },
       to: { path: '(/test/|packages/testkit)' },
     },
     {

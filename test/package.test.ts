@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { globSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -53,4 +53,14 @@ test('what calls itself by a version says the package’s own', async () => {
   const { AGENT } = await import('../packages/node/src/version.ts')
   const { version } = JSON.parse(readFileSync(join(root, 'packages/node/package.json'), 'utf8'))
   expect(AGENT).toBe(`glueberry-ts/${version}`)
+})
+
+test('nothing but clock.ts reads time, sets timers or throws dice', () => {
+  const bare =
+    /(?<![.\w])(setTimeout|setInterval|setImmediate)\(|Date\.now|Math\.random|performance\.now|AbortSignal\.timeout/
+  const files = globSync('packages/{wire,node}/src/**/*.ts', { cwd: root }).filter(
+    (file) => !file.endsWith('/clock.ts'),
+  )
+  expect(files.length).toBeGreaterThan(40)
+  expect(files.filter((file) => bare.test(readFileSync(join(root, file), 'utf8')))).toEqual([])
 })

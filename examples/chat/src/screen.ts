@@ -2,7 +2,7 @@ import { createInterface, type Interface } from 'node:readline'
 import type { Readable, Writable } from 'node:stream'
 
 /** What happens in a chat, as it is shown: also the objects of `--json`. */
-export type Shown =
+type Shown =
   | {
       readonly type: 'ready'
       readonly peerId: string
