@@ -22,6 +22,7 @@ test('an invite there and back, the way in from another machine first', () => {
 })
 
 test('nothing printable is lost, nothing else remains', () => {
+  expect(printable('\u001b[31mred\u001b[0m and \u001b]8;;http://example.org\u0007a link')).toBe('red and a link')
   expect(printable('grüße 👋🏽 שלום 你好')).toBe('grüße 👋🏽 שלום 你好')
   fc.assert(
     fc.property(fc.string({ unit: 'binary', maxLength: 60 }), (text) => {

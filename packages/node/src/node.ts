@@ -207,7 +207,7 @@ export class Node<S extends string = string> implements AsyncDisposable {
 
   /** Like `send`, but false where that would wait; never overtakes a `send` that waits. @throws where `send` would reject */
   trySend(peer: PeerRef, stream: S, data: Uint8Array | string): boolean {
-    return this.#sendTo(peer, stream).traffic.trySend(stream, bytesOf(data))
+    return this.#sendTo(peer, stream).trySend(stream, bytesOf(data))
   }
 
   /** What was sent to a peer, on one name or on all, and is not yet consumed by its application. */

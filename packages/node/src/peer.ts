@@ -164,9 +164,9 @@ export class Peer {
     }
   }
 
-  /** Whether messages are accepted for it: it is in the address book, or was established once. */
+  /** Whether messages are accepted for it: it is in the address book, was established once, or is about to be. */
   get accepted(): boolean {
-    return this.#saved || this.#sessions > 0
+    return this.#saved || this.#sessions > 0 || this.connection.ready
   }
 
   /** Put into the address book. */
@@ -194,9 +194,16 @@ export class Peer {
     data: Uint8Array,
     options: { readonly confirm: boolean; readonly signal: AbortSignal | undefined },
   ): Promise<void> {
+    this.#known = true // from here on its end is told: something may be kept for it
     const sent = this.traffic.send(stream, data, options)
     if (!this.#warned && this.traffic.blocked(stream)) this.#warnOfDeadlock(stream)
     return sent
+  }
+
+  /** @throws GlueberryError where `send` would reject */
+  trySend(stream: string, data: Uint8Array): boolean {
+    this.#known = true
+    return this.traffic.trySend(stream, data)
   }
 
   /** Reads a data stream of the peer, from behind its header to its end. */

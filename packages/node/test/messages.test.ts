@@ -118,6 +118,17 @@ test('an aborted confirm is UNCONFIRMED, and its message is delivered all the sa
   expect((await inbox.next()).value?.text()).toBe('one')
 })
 
+test('once connect has resolved, the other side may send too, at once', async () => {
+  for (let round = 0; round < 10; round++) {
+    await using alice = await makeNode({ streams: ['x'] })
+    await using bob = await makeNode({ streams: ['x'] })
+    await bob.node.connect(alice.node.addrs)
+    await alice.node.send(bob.node.peerId, 'x', 'welcome')
+    await using inbox = bob.node.messages('x')
+    expect((await inbox.next()).value?.text()).toBe('welcome')
+  }
+})
+
 test('a consumer that leaves and returns goes on where it was', async () => {
   await using nodes = await pair(['x'])
   const { alice, bob, aliceId } = nodes

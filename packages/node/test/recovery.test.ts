@@ -77,20 +77,29 @@ test('connect right behind disconnect, and behind an attempt that was called off
 
 test('a handler of a removed peer that settles late harms nothing of its successor', async () => {
   const options = { flow: { window: 64 * KiB }, limits: { messageSize: 16 * KiB } }
-  await using nodes = await pair(['x'], { alice: options })
+  await using nodes = await pair(['x', 'back'], { alice: options })
   const { alice, bob, aliceId, bobId } = nodes
-  const late = Promise.withResolvers<void>()
+  const [late, blocked] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
   let handled = 0
-  alice.handle('x', () => (handled++ === 0 ? late.promise : undefined))
-  for (let i = 0; i < 4; i++) await bob.send(aliceId, 'x', new Uint8Array(10 * KiB))
-  await eventually(() => handled === 1)
+  // The first record of bob has granted much credit by the time it is removed; its successor begins anew, and takes nothing.
+  alice.handle('x', () => {
+    handled++
+    return handled < 20 ? undefined : handled === 20 ? late.promise : blocked.promise
+  })
+  bob.handle('back', () => {})
+  for (let i = 0; i < 20; i++) await bob.send(aliceId, 'x', new Uint8Array(10 * KiB))
+  await eventually(() => handled === 20)
   await alice.removePeer(bobId)
   await eventually(() => bob.getPeer(aliceId)?.state === 'disconnected')
   await bob.connect(alice.addrs)
+  while (bob.trySend(aliceId, 'x', new Uint8Array(10 * KiB)));
+  const waiting = bob.send(aliceId, 'x', new Uint8Array(10 * KiB))
   late.resolve()
-  for (let i = 0; i < 50; i++) await bob.send(aliceId, 'x', new Uint8Array(10 * KiB))
-  await bob.flush()
+  for (let i = 0; i < 50; i++) await alice.send(bobId, 'back', 'and forth', { confirm: true })
+  expect(bob.getPeer(aliceId)?.state).toBe('established')
   expect(bob.peerStats(aliceId)?.lastReason?.kind).toBe('remote') // the removal, and nothing after it
+  blocked.resolve()
+  await waiting
 })
 
 test('when both dial at once, a refusal on the session that loses does not cool down the one that lives', async () => {
@@ -106,6 +115,7 @@ test('when both dial at once, a refusal on the session that loses does not cool 
     const outcomes = await Promise.allSettled([a.node.connect(b.node.addrs), b.node.connect(a.node.addrs)])
     if (outcomes.some(({ status }) => status === 'fulfilled')) {
       await eventually(() => [a, b].every(({ node }) => node.health().peers.established === 1))
+      for (const { events } of [a, b]) expect(events.filter(({ type }) => type === 'cooldown')).toEqual([])
     } else {
       await eventually(() => [a, b].every(({ node }) => node.health().peers.established === 0))
     }

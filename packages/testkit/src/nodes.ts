@@ -41,7 +41,8 @@ export async function pair<const S extends string>(
   const bobMade = await makeNode<S>({ streams, ...options.bob })
   const [alice, bob] = [aliceMade.node, bobMade.node]
   const aliceId = await bob.connect(alice.addrs)
-  await eventually(() => alice.getPeer(bob.peerId)?.state === 'established') // its READY is half a round trip away
+  // Its READY is half a round trip away; a test that looks at states looks at both.
+  await eventually(() => alice.getPeer(bob.peerId)?.state === 'established')
   return {
     alice,
     bob,

@@ -90,6 +90,11 @@ export class PeerConnection implements SessionOwner {
     return this.#current
   }
 
+  /** Whether this side's application has accepted the peer, and said so: the peer may be established already. */
+  get ready(): boolean {
+    return [...this.#sessions].some((session) => session.readySent)
+  }
+
   /** Whether something is going on that may lead to a session. */
   get busy(): boolean {
     return this.#attempt !== undefined || this.#sessions.size > 0
