@@ -24,6 +24,8 @@ import {
 
 /** One record of ours travels in one yamux frame, and that in one Noise frame. */
 const YAMUX_FRAME = 65_507
+/** An inbound connection has its Noise and yamux by then, in milliseconds; libp2p's own 10 s would hold a slot too long. */
+const UPGRADE_TIMEOUT = 5000
 /** A graceful close of a stream or connection takes no longer, in milliseconds. */
 const CLOSE_TIMEOUT = 1000
 /** Each direction may have a stream for each of 64 names, twice while keys are renewed. */
@@ -82,6 +84,7 @@ export class Libp2pHost implements Host {
         maxIncomingPendingConnections: Number.MAX_SAFE_INTEGER,
         inboundConnectionThreshold: Number.MAX_SAFE_INTEGER,
         reconnectRetries: 0,
+        inboundUpgradeTimeout: UPGRADE_TIMEOUT,
       },
       // One failed ping would abort a connection; the session's heartbeat judges silence instead.
       connectionMonitor: { enabled: false },

@@ -40,6 +40,18 @@ test('a reader that never reads: its sender waits, other names go on, nothing is
   expect(bob.trySend(aliceId, 'unread', data)).toBe(true)
 })
 
+test('while a name is blocked, heartbeats and acknowledgements go on', async () => {
+  const heartbeat = { interval: 20, timeout: 60_000 }
+  await using nodes = await pair(['read', 'unread'], { alice: { ...small, heartbeat }, bob: { heartbeat } })
+  const { alice, bob, aliceId, bobId } = nodes
+  await fill(() => bob.trySend(aliceId, 'unread', new Uint8Array(4 * KiB)))
+  await eventually(
+    () => bob.peerStats(aliceId)?.roundTrip !== undefined && alice.peerStats(bobId)?.roundTrip !== undefined,
+  )
+  alice.handle('read', () => {})
+  await bob.send(aliceId, 'read', 'acknowledged', { confirm: true })
+})
+
 test('while one consumer is slow, a million bytes pass through a window of 64 KiB, and no more is ever held', async () => {
   await using nodes = await pair(['x'], { alice: small })
   const { alice, bob, aliceId } = nodes
