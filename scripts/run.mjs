@@ -33,11 +33,12 @@ function install() {
   const npx = process.platform === 'win32' ? 'npx.cmd' : 'npx'
   const result = spawnSync(npx, ['--yes', packageManager, 'install', '--frozen-lockfile', '--reporter=append-only'], {
     cwd: root,
-    // Its output would be taken for the chat's.
-    stdio: ['ignore', 2, 2],
+    // Shown only when it fails: it warns of the machine's Node, which is not the one that anything runs on.
+    encoding: 'utf8',
     shell: process.platform === 'win32',
   })
   if (result.status !== 0) {
+    console.error(`${result.stdout ?? ''}${result.stderr ?? ''}${result.error?.message ?? ''}`)
     console.error('The installation failed: see above. It needs the npm registry.')
     process.exit(result.status ?? 1)
   }
@@ -49,13 +50,14 @@ async function installOnce() {
   if (installed()) return
   mkdirSync(modules, { recursive: true })
   const lock = join(modules, '.glueberry-installing')
-  for (;;) {
+  for (let waited = false; ; waited = true) {
     try {
       writeFileSync(lock, String(process.pid), { flag: 'wx' })
       break
     } catch (error) {
       if (error.code !== 'EEXIST') throw error
-      if (isRunning(Number(readFileSync(lock, 'utf8')))) await new Promise((resolve) => setTimeout(resolve, 200))
+      if (!waited) console.error('Another terminal is installing: waiting for it …')
+      if (isRunning(holder(lock))) await new Promise((resolve) => setTimeout(resolve, 200))
       else rmSync(lock, { force: true })
       if (installed()) return
     }
@@ -64,6 +66,15 @@ async function installOnce() {
     if (!installed()) install()
   } finally {
     rmSync(lock, { force: true })
+  }
+}
+
+/** Who installs; 0, this process's own group, when it has just finished or has not yet written its number. */
+function holder(lock) {
+  try {
+    return Number(readFileSync(lock, 'utf8'))
+  } catch {
+    return 0
   }
 }
 

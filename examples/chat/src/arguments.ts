@@ -35,7 +35,7 @@ export function readArguments(
         listen: { type: 'string', multiple: true },
         key: { type: 'string' },
         json: { type: 'boolean', default: false },
-        help: { type: 'boolean', default: false },
+        help: { type: 'boolean', short: 'h', default: false },
       },
     })
     if (values.help) return { help: true }

@@ -33,6 +33,8 @@ export class Chat {
   readonly #leaving = new AbortController()
   #someone = Promise.withResolvers<void>()
   #unsent = 0
+  /** The chat was there: joined, or ready for others. */
+  #announced = false
 
   constructor({ identity, name, listen, screen }: ChatOptions) {
     this.#screen = screen
@@ -91,6 +93,14 @@ export class Chat {
       invite: writeInvite(node.addrs),
     })
     if (invite !== undefined) await node.connect(invite, { signal })
+    this.#announced = true
+  }
+
+  /** Lines that nobody has yet, or that a peer has not shown yet. */
+  get #undelivered(): number {
+    return this.#node
+      .listPeers()
+      .reduce((sum, { peerId }) => sum + this.#node.buffered(peerId, 'chat').messages, this.#unsent)
   }
 
   async #say(line: string): Promise<void> {
@@ -113,7 +123,7 @@ export class Chat {
 
   async #end(): Promise<void> {
     this.leave()
-    if (this.#node.status === 'running') await this.#screen.show({ type: 'closing' })
+    if (this.#announced) await this.#screen.show({ type: 'closing', lines: this.#undelivered })
     const { unsent } = await this.#node.drain({ timeout: DRAIN_TIMEOUT })
     const lines = unsent.reduce((sum, { count }) => sum + count, this.#unsent)
     if (lines > 0) await this.#screen.show({ type: 'undelivered', lines })

@@ -26,14 +26,19 @@ export function writeInvite(addresses: readonly Multiaddr[]): string | undefined
  * @throws Error that says what an invite looks like
  */
 export function readInvite(text: string): readonly Multiaddr[] {
-  if (text.startsWith('/')) return [text]
+  if (text.startsWith('/')) {
+    const parts = /^\/(?:ip4|ip6|dns|dns4|dns6)\/[^/]+\/tcp\/(\d{1,5})\/p2p\/([^/]+)$/.exec(text)
+    if (parts === null || Number(parts[1]) > 65_535) throw malformed(text)
+    parsePeerId(parts[2] as string)
+    return [text]
+  }
   const match = new RegExp(`^${PREFIX}([^@]+)@(.+)$`).exec(text.trim())
   if (match === null) throw malformed(text)
   const [, id, places] = match as unknown as [string, string, string]
   const peerId = parsePeerId(id)
   return places.split(',').map((place) => {
     const parts = /^(?:\[([0-9a-fA-F:]+)\]|([^:[\]/]+)):(\d{1,5})$/.exec(place)
-    if (parts === null) throw malformed(text)
+    if (parts === null || Number(parts[3]) > 65_535) throw malformed(text)
     const [, ip6, host, port] = parts
     const where =
       ip6 !== undefined ? `ip6/${ip6}` : /^\d+(\.\d+){3}$/.test(host as string) ? `ip4/${host}` : `dns/${host}`

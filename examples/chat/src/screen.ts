@@ -1,4 +1,4 @@
-import { createInterface, type Interface } from 'node:readline'
+import { clearScreenDown, createInterface, cursorTo, type Interface, moveCursor } from 'node:readline'
 import type { Readable, Writable } from 'node:stream'
 
 /** What happens in a chat, as it is shown: also the objects of `--json`. */
@@ -13,7 +13,8 @@ type Shown =
   | { readonly type: 'left'; readonly peerId: string; readonly name: string; readonly reason: string }
   | { readonly type: 'line'; readonly peerId: string; readonly name: string; readonly text: string }
   | { readonly type: 'waiting' }
-  | { readonly type: 'closing' }
+  /** Leaving, with so many lines still to be delivered. */
+  | { readonly type: 'closing'; readonly lines: number }
   | { readonly type: 'undelivered'; readonly lines: number }
   | { readonly type: 'error'; readonly message: string }
 
@@ -42,10 +43,24 @@ export function openScreen({ input, output, notices, json }: ScreenOptions): Scr
   const reader: Interface = createInterface(terminal ? { input, output, prompt: '> ' } : { input, terminal: false })
   const lines = reader[Symbol.asyncIterator]()
 
+  let closed = false
+  reader.on('close', () => {
+    closed = true
+  })
+  if (terminal) {
+    reader.on('line', () => closed || reader.prompt())
+    reader.on('SIGTSTP', () => {}) // npm and the shell would not come back from it
+  }
+
   const write = (target: Writable, text: string): Promise<void> | undefined => {
-    if (terminal) output.write('\r\u001b[K') // the line that is being typed makes room, and comes back below
+    // The line that is being typed, over however many rows, makes room and comes back below.
+    if (terminal && !closed) {
+      moveCursor(output, 0, -reader.getCursorPos().rows)
+      cursorTo(output, 0)
+      clearScreenDown(output)
+    }
     const room = target.write(`${text}\n`)
-    if (terminal) reader.prompt(true)
+    if (terminal && !closed) reader.prompt(true)
     return room || target.destroyed
       ? undefined
       : new Promise((resolve) => target.once('drain', resolve).once('close', resolve))
@@ -78,9 +93,11 @@ function words(event: Shown): string {
     case 'line':
       return `${event.name}: ${event.text}`
     case 'waiting':
-      return '* nobody is here yet: your line waits for the first who joins'
+      return '* nobody is here: your line waits for the first who joins'
     case 'closing':
-      return '* leaving: delivering what was typed (once more to leave at once)'
+      return event.lines === 0
+        ? '* leaving'
+        : `* leaving: delivering ${event.lines === 1 ? 'one line' : `${event.lines} lines`} (once more to leave at once)`
     case 'undelivered':
       return `* ${event.lines} of your lines could not be delivered`
     case 'error':

@@ -18,14 +18,16 @@ export interface Target {
  * @throws GlueberryError `INVALID_PEER_ID`, `INVALID_ADDRESS`
  */
 export function parseTarget(target: PeerRef | string | readonly string[]): Target {
-  if (typeof target === 'string' && !target.startsWith('/')) return { peerId: parsePeerId(target), addresses: [] }
+  if (typeof target === 'string' && !target.startsWith('/')) return { peerId: parsePeerIdOrSay(target), addresses: [] }
   if (typeof target !== 'string' && !Array.isArray(target))
     return { peerId: toPeerId(target as PeerRef), addresses: [] }
 
   const parts = (typeof target === 'string' ? [target] : (target as readonly string[])).map(splitAddress)
   const [first] = parts
   if (first === undefined)
-    throw new GlueberryError('INVALID_ADDRESS', 'connect needs at least one multiaddr, got an empty list')
+    throw new GlueberryError('INVALID_ADDRESS', 'connect needs at least one multiaddr, got an empty list', {
+      hint: 'a node has addresses once it has been started and listens',
+    })
   for (const { address, peerId } of parts) {
     if (peerId === undefined) {
       throw new GlueberryError('INVALID_ADDRESS', `the multiaddr ${address} must end with /p2p/ and the peer's id`, {
@@ -40,6 +42,16 @@ export function parseTarget(target: PeerRef | string | readonly string[]): Targe
     }
   }
   return { peerId: first.peerId as PeerId, addresses: [...new Set(parts.map(({ address }) => address))] }
+}
+
+function parsePeerIdOrSay(text: string): PeerId {
+  try {
+    return parsePeerId(text)
+  } catch (cause) {
+    if (!GlueberryError.is(cause)) throw cause
+    const wanted = 'connect takes a multiaddr such as /ip4/127.0.0.1/tcp/9000/p2p/12D3KooW…, or a peer id'
+    throw new GlueberryError(cause.code, `${wanted}: ${cause.message}`, { hint: cause.hint, cause })
+  }
 }
 
 /**

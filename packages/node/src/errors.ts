@@ -102,6 +102,11 @@ export class GlueberryError<C extends ErrorCode = ErrorCode> extends Error {
     if (details.stream !== undefined) this.stream = details.stream
   }
 
+  /** With its message, which `JSON.stringify` would leave out of an error. */
+  toJSON(): object {
+    return { ...this, message: this.message }
+  }
+
   /** Whether `error` is one of ours, of one of these codes (of any, when none is named). */
   static is<C extends ErrorCode = ErrorCode>(error: unknown, ...codes: readonly C[]): error is GlueberryError<C> {
     return error instanceof GlueberryError && (codes.length === 0 || codes.includes(error.code as C))

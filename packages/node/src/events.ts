@@ -74,6 +74,23 @@ export type NodeEvent =
   | { readonly type: 'error'; readonly error: GlueberryError; readonly at: number }
 
 export type EventType = NodeEvent['type']
+/** Every type of event, to check what was asked for. */
+export const EVENT_TYPES: ReadonlySet<string> = new Set<EventType>([
+  'connecting',
+  'connected',
+  'established',
+  'disconnected',
+  'reconnecting',
+  'reconnected',
+  'cooldown',
+  'closed',
+  'undelivered',
+  'skipped',
+  'addresses',
+  'status',
+  'dropped',
+  'error',
+])
 /** The event of one type. */
 export type EventOf<T extends EventType> = Extract<NodeEvent, { type: T }>
 

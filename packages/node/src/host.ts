@@ -26,6 +26,8 @@ import {
 const YAMUX_FRAME = 65_507
 /** An inbound connection has its Noise and yamux by then, in milliseconds; libp2p's own 10 s would hold a slot too long. */
 const UPGRADE_TIMEOUT = 5000
+/** One address of a peer is tried so long, in milliseconds; then comes the next. */
+const ADDRESS_TIMEOUT = 10_000
 /** A graceful close of a stream or connection takes no longer, in milliseconds. */
 const CLOSE_TIMEOUT = 1000
 /** Each direction may have a stream for each of 64 names, twice while keys are renewed. */
@@ -85,6 +87,7 @@ export class Libp2pHost implements Host {
         inboundConnectionThreshold: Number.MAX_SAFE_INTEGER,
         reconnectRetries: 0,
         inboundUpgradeTimeout: UPGRADE_TIMEOUT,
+        addressDialTimeout: ADDRESS_TIMEOUT,
       },
       // One failed ping would abort a connection; the session's heartbeat judges silence instead.
       connectionMonitor: { enabled: false },
@@ -109,9 +112,7 @@ export class Libp2pHost implements Host {
     try {
       await node.start()
     } catch (cause) {
-      throw new GlueberryError('INVALID_ADDRESS', `cannot listen on ${listen.join(', ')}: ${messageOf(cause)}`, {
-        cause,
-      })
+      throw new GlueberryError('INVALID_ADDRESS', `cannot listen on ${listen.join(', ')}: ${whyNot(cause)}`, { cause })
     }
   }
 
@@ -134,7 +135,7 @@ export class Libp2pHost implements Host {
       connection = await node.dial(multiaddr(address), { signal, force: true })
     } catch (cause) {
       if (signal.aborted) throw signal.reason
-      throw new GlueberryError('CONNECT_FAILED', `cannot connect to ${address}: ${messageOf(cause)}`, { peerId, cause })
+      throw new GlueberryError('CONNECT_FAILED', `cannot connect to ${address}: ${whyNot(cause)}`, { peerId, cause })
     }
     const answered = String(connection.remotePeer)
     if (answered !== peerId) {
@@ -259,6 +260,7 @@ class Libp2pByteStream implements ByteStream {
   readonly #stream: Stream
   readonly #clock: Clock
   readonly #unreadMax: number
+  readonly #over = Promise.withResolvers<void>()
   #unread: Uint8Array[] = []
   #unreadBytes = 0
   #ended = false
@@ -278,6 +280,10 @@ class Libp2pByteStream implements ByteStream {
 
   send(pieces: readonly Uint8Array[]): boolean {
     return this.#stream.send(new Uint8ArrayList(...pieces))
+  }
+
+  get ended(): Promise<void> {
+    return this.#over.promise
   }
 
   writable(): Promise<void> {
@@ -327,6 +333,7 @@ class Libp2pByteStream implements ByteStream {
   #end(error?: Error): void {
     this.#ended = true
     this.#error ??= error
+    this.#over.resolve()
     this.#notify()
   }
 
@@ -362,6 +369,27 @@ function endpoint(address: Multiaddr): { host: string; key: string } {
   return { host, key: `${host} ${port}` }
 }
 
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
+/** What an error of libp2p or the system comes down to, for a person; the error itself is the cause of ours. */
+function whyNot(error: unknown): string {
+  const text = error instanceof Error ? error.message : String(error)
+  const code =
+    /\b(EADDRINUSE|EADDRNOTAVAIL|EACCES|ECONNREFUSED|ECONNRESET|EHOSTUNREACH|ENETUNREACH|ENOTFOUND|ETIMEDOUT)\b/.exec(
+      text,
+    )?.[1]
+  if (code !== undefined) return `${SYSTEM_ERRORS[code]} (${code})`
+  if (error instanceof Error && error.name === 'TimeoutError') return `no answer within ${ADDRESS_TIMEOUT} ms`
+  if (error instanceof Error && error.name === 'NoValidAddressesError') return 'no transport for such an address'
+  return text.split('\n', 1)[0] as string
+}
+
+const SYSTEM_ERRORS: Record<string, string> = {
+  EADDRINUSE: 'the address is in use',
+  EADDRNOTAVAIL: 'this machine has no such address',
+  EACCES: 'not allowed',
+  ECONNREFUSED: 'nobody listens there',
+  ECONNRESET: 'the connection was cut',
+  EHOSTUNREACH: 'the host cannot be reached',
+  ENETUNREACH: 'the network cannot be reached',
+  ENOTFOUND: 'the name is not known',
+  ETIMEDOUT: 'no answer',
 }

@@ -1,15 +1,16 @@
 import { isStreamName } from '@glueberry/wire'
 import { type Multiaddr, parseAddressesOf, parseTarget } from './address.ts'
 import { GlueberryError } from './errors.ts'
-import type {
-  Closable,
-  EventOf,
-  EventSubscription,
-  EventType,
-  Inbox,
-  NodeEvent,
-  NodeState,
-  PeerState,
+import {
+  type Closable,
+  EVENT_TYPES,
+  type EventOf,
+  type EventSubscription,
+  type EventType,
+  type Inbox,
+  type NodeEvent,
+  type NodeState,
+  type PeerState,
 } from './events.ts'
 import { type DrainReport, Lifecycle } from './lifecycle.ts'
 import type { PeerStats } from './observe/stats.ts'
@@ -269,6 +270,7 @@ export class Node<S extends string = string> implements AsyncDisposable {
     filter: { peers?: readonly PeerRef[]; types?: readonly T[] } = {},
   ): EventSubscription<EventOf<T>> {
     const { peers, types } = filter
+    if (types !== undefined) checkTypes(types)
     return this.#life.hub.subscribe({
       ...(peers === undefined ? {} : { peers: new Set(peers.map(toPeerId)) }),
       ...(types === undefined ? {} : { types: new Set<EventType>(types) }),
@@ -293,7 +295,10 @@ export class Node<S extends string = string> implements AsyncDisposable {
   on(types: EventType | readonly EventType[] | '*', handler: (event: never) => void, options: Wait = {}): () => void {
     const { signal } = options
     if (signal?.aborted === true) return () => undefined
-    const wanted = types === '*' ? {} : { types: new Set(typeof types === 'string' ? [types] : types) }
+    if (typeof handler !== 'function') {
+      throw new GlueberryError('INVALID_OPTION', `handler must be a function, got ${String(handler)}`)
+    }
+    const wanted = types === '*' ? {} : { types: new Set(checkTypes(typeof types === 'string' ? [types] : types)) }
     const off = this.#life.hub.on(wanted, handler as (event: NodeEvent) => unknown)
     const end = (): void => {
       signal?.removeEventListener('abort', end)
@@ -385,6 +390,17 @@ function checkName(name: unknown): void {
     'INVALID_STREAM',
     `a stream name has 1 to 64 characters of [A-Za-z0-9._-], got ${JSON.stringify(name)}`,
   )
+}
+
+function checkTypes<T extends EventType>(types: readonly T[]): readonly T[] {
+  for (const type of types) {
+    if (EVENT_TYPES.has(type)) continue
+    throw new GlueberryError(
+      'INVALID_OPTION',
+      `an event type is one of ${[...EVENT_TYPES].join(', ')}, got ${JSON.stringify(type)}`,
+    )
+  }
+  return types
 }
 
 function bytesOf(data: Uint8Array | string): Uint8Array {

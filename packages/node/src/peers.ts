@@ -65,7 +65,16 @@ export class Peers implements HostHandlers {
       budget: this.#budget,
       blocklist: this.#blocklist,
       ownPeerId: identity.peerId,
-      session: { clock, logger, keys: this.#keys, network, handshakeTimeout: timeouts.handshake, heartbeat, handshake },
+      session: {
+        clock,
+        logger,
+        keys: this.#keys,
+        network,
+        handshakeTimeout: timeouts.handshake,
+        heartbeat,
+        handshake,
+        report: (error) => hub.emit({ type: 'error', error }),
+      },
       names: () => this.#names,
       setup: () => ({
         type: 'setup',

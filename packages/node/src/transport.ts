@@ -16,6 +16,8 @@ export interface ByteStream {
   writable(): Promise<void>
   /** What arrives, in chunks of no meaning. Ends when the remote has closed its side, throws when the stream broke. One reader. */
   readonly chunks: AsyncIterable<Uint8Array>
+  /** Resolves when the remote has closed its side, or the stream broke; whether or not anyone reads. */
+  readonly ended: Promise<void>
   /** Closes this side, after what was sent. Never rejects. */
   closeWrite(): Promise<void>
   /** Breaks the stream off, for both sides. */

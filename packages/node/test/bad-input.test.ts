@@ -100,6 +100,7 @@ describe('peers and addresses', () => {
     ['/ip4/127.0.0.1/udp/1/p2p/ID', 'CONNECT_FAILED', /cannot connect/],
     ['localhost:9000', 'INVALID_PEER_ID', /peer id/],
     [[], 'INVALID_ADDRESS', /empty list/],
+    ['nowhere', 'INVALID_PEER_ID', /connect takes a multiaddr/],
     [['/ip4/127.0.0.1/tcp/1/p2p/ID', '/ip4/127.0.0.1/tcp/1/p2p/OTHER'], 'INVALID_ADDRESS', /of one peer/],
     [42, 'INVALID_PEER_ID', /peer id/],
   ])('connect(%j) is refused as %s', async (target, code, message) => {
@@ -204,6 +205,29 @@ describe('sending', () => {
       from: 1,
       count: 2,
     })
+  })
+})
+
+test('events that do not exist, and handlers that are none, are refused', async () => {
+  await using made = await makeNode({ streams: ['x'] })
+  const { node } = made
+  for (const wrong of [
+    () => node.on('conected' as never, () => {}),
+    () => node.on('connected', undefined as never),
+    () => node.subscribeEvents({ types: ['foo' as never] }),
+  ]) {
+    expect(wrong).toThrow(expect.objectContaining({ code: 'INVALID_OPTION' }))
+  }
+})
+
+test('an error keeps its message as JSON', () => {
+  const error = new GlueberryError('BUSY', 'full', { hint: 'later' })
+  expect(JSON.parse(JSON.stringify(error))).toEqual({
+    name: 'GlueberryError',
+    code: 'BUSY',
+    message: 'full',
+    hint: 'later',
+    retryable: true,
   })
 })
 

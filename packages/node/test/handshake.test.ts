@@ -87,7 +87,12 @@ test.each([
   await using alice = await makeNode({ streams: ['x'], handshake, logger })
   await using bob = await makeNode({ streams: ['x'] })
   await expect(bob.node.connect(alice.node.addrs)).rejects.toMatchObject({ code: 'HANDSHAKE_REFUSED' })
-  await eventually(() => errors.length > 0)
+  await eventually(() => errors.length > 0 && alice.errors.length > 0)
+  expect(alice.errors[0]).toMatchObject({
+    code: 'HANDSHAKE_REFUSED',
+    peerId: bob.node.peerId,
+    cause: expect.any(Error),
+  })
   expect(alice.node.health().peers).toMatchObject({ established: 0, cooldown: 0 })
   expect(bob.node.health().peers).toMatchObject({ established: 0, cooldown: 0 })
 })

@@ -139,6 +139,37 @@ test('an orderly end is seen as one, with streams that were in use', async () =>
   }
 })
 
+test('what was consumed just before a goodbye is acknowledged with it', async () => {
+  for (let round = 0; round < 5; round++) {
+    await using nodes = await pair(['x'])
+    const { alice, bob, aliceId, bobMade } = nodes
+    alice.handle('x', () => void alice.stop()) // at the moment of consuming it
+    await bob.send(aliceId, 'x', 'the last one')
+    await eventually(() => bobMade.events.some(({ type }) => type === 'disconnected'))
+    // A handler that stops its node has consumed its message: it settles before anything else happens.
+    expect(bob.buffered(aliceId)).toEqual({ messages: 0, bytes: 0 })
+  }
+})
+
+test('a goodbye is heard although this side was just sending', async () => {
+  for (let round = 0; round < 5; round++) {
+    for (const end of ['drain', 'stop'] as const) {
+      await using nodes = await pair(['x'])
+      const { alice, bob, aliceId, bobMade } = nodes
+      alice.handle('x', () => {})
+      await bob.send(aliceId, 'x', 'a')
+      const ending = alice[end]()
+      const data = new Uint8Array(100_000)
+      for (let i = 0; i < 20; i++) bob.trySend(aliceId, 'x', data)
+      await ending
+      await eventually(() => bobMade.events.some(({ type }) => type === 'disconnected'))
+      expect(bobMade.events.find((event) => event.type === 'disconnected')).toMatchObject({
+        reason: { kind: 'remote' },
+      })
+    }
+  }
+})
+
 test('drain goes on when a loop is left with messages waiting, and when one of the peers is removed', async () => {
   await using hub = await makeNode({ streams: ['x'] })
   await using b = await makeNode({ streams: ['x'] })

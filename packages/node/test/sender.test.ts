@@ -49,6 +49,7 @@ function session(): {
     },
     writable: () => Promise.resolve(),
     chunks: { [Symbol.asyncIterator]: () => ({ next: () => new Promise(() => {}) }) },
+    ended: new Promise(() => {}),
     closeWrite: () => Promise.resolve(),
     abort: () => {
       state.aborted = true

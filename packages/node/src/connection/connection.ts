@@ -48,6 +48,9 @@ export interface ConnectionOptions {
   idle(): void
 }
 
+/** How long a goodbye may take to be read, in milliseconds. */
+const LAST_WORD_TIMEOUT = 1000
+
 interface Attempt {
   readonly promise: Promise<void>
   readonly controller: AbortController
@@ -122,6 +125,7 @@ export class PeerConnection implements SessionOwner {
       )
       if (this.#current !== undefined) return
     }
+    if (this.addresses.size === 0 && !this.busy) throw failure(peerId, [])
     this.#attempt ??= this.#start()
     const attempt = this.#attempt
     attempt.callers++
@@ -410,8 +414,20 @@ export class PeerConnection implements SessionOwner {
     if (goodbye === undefined && refusal === undefined) {
       return session.link.abort(reason.error ?? new Error('the session is over'))
     }
-    const closing = session.link.close().finally(() => this.#closing.delete(closing))
+    const closing = this.#closeOrderly(session).finally(() => this.#closing.delete(closing))
     this.#closing.add(closing)
+  }
+
+  /**
+   * The last word must arrive: who closes a socket that still has unread bytes makes TCP cut it, and what the other
+   * side has not read yet is lost. So wait, a bounded time, until it has closed its side of the control stream.
+   */
+  async #closeOrderly(session: Session): Promise<void> {
+    const { clock } = this.#options
+    const limit = deadline(clock, LAST_WORD_TIMEOUT, () => new Error('no answer to the goodbye'))
+    await withSignal(session.remoteEnded, limit.signal).catch(() => {})
+    limit.cancel()
+    await session.link.close()
   }
 
   #change(signal: AbortSignal): Promise<void> {

@@ -75,6 +75,11 @@ export class ControlChannel {
     )
   }
 
+  /** Resolves when the remote has closed its side. */
+  get ended(): Promise<void> {
+    return this.#stream.ended
+  }
+
   /** Zeroes the keys and closes this side, after what was sent. */
   async close(): Promise<void> {
     this.#destroyKeys()

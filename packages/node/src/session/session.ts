@@ -38,6 +38,8 @@ export interface SessionContext {
   readonly handshakeTimeout: number
   readonly heartbeat: { readonly interval: number; readonly timeout: number }
   readonly handshake: ((peer: HandshakePeer) => Promise<Verdict>) | undefined
+  /** Something went wrong here that no call can be told of. */
+  report(error: GlueberryError): void
 }
 
 /** What a session tells its owner, each after its own state is complete. */
@@ -164,6 +166,11 @@ export class Session {
     return this.#remoteReady
   }
 
+  /** Resolves when the peer has closed its side of the control stream: it has read everything that it will read. */
+  get remoteEnded(): Promise<void> {
+    return this.#channel.ended
+  }
+
   /** Resolves to true when it is established, to false when it ends before. */
   get whenEstablished(): Promise<boolean> {
     return this.#outcome.promise
@@ -203,7 +210,7 @@ export class Session {
 
   /** After the peer's SETUP: the application may decide. */
   begin(): void {
-    const { handshake, logger } = this.#context
+    const { handshake, logger, report } = this.#context
     this.#phase = 'handshake'
     if (handshake === undefined) return this.#accept()
     this.#application.run(handshake, this.link.direction).then(
@@ -215,6 +222,13 @@ export class Session {
       (error) => {
         if (this.ended) return
         logger.error('the handshake handler failed', { peerId: this.peerId, error })
+        const text = error instanceof Error ? error.message : String(error)
+        report(
+          new GlueberryError('HANDSHAKE_REFUSED', `the handshake handler failed for ${this.peerId}: ${text}`, {
+            peerId: this.peerId,
+            cause: error,
+          }),
+        )
         this.refuse({ code: 'failed', reason: 'its handshake failed' })
       },
     )
@@ -278,6 +292,7 @@ export class Session {
   /** Ends it with a word to the peer. */
   goodbye(goodbye: GoodbyeReason, reason: Reason): void {
     if (this.ended) return
+    this.#acknowledge() // what was consumed here need not come again
     this.#send({ type: 'goodbye', reason: goodbye })
     this.#end({ reason, goodbye })
   }
@@ -443,9 +458,14 @@ export class Session {
     }
     if (this.#ackWanted) {
       this.#ackWanted = false
-      const acknowledgements = this.#owner.acknowledgements(this)
-      if (acknowledgements.length > 0) this.#send({ type: 'ack', acknowledgements })
+      this.#acknowledge()
     }
+  }
+
+  #acknowledge(): void {
+    if (!this.established) return
+    const acknowledgements = this.#owner.acknowledgements(this)
+    if (acknowledgements.length > 0) this.#send({ type: 'ack', acknowledgements })
   }
 
   #send(message: Exclude<ControlMessage, { type: 'unknown' }>): void {
