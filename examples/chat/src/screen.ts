@@ -44,8 +44,15 @@ export function openScreen({ input, output, notices, json }: ScreenOptions): Scr
   const lines = reader[Symbol.asyncIterator]()
 
   let closed = false
+  /** The line that is being typed, over however many rows, makes room. */
+  const makeRoom = (): void => {
+    moveCursor(output, 0, -reader.getCursorPos().rows)
+    cursorTo(output, 0)
+    clearScreenDown(output)
+  }
   reader.on('close', () => {
     closed = true
+    if (terminal) makeRoom()
   })
   if (terminal) {
     reader.on('line', () => closed || reader.prompt())
@@ -53,12 +60,7 @@ export function openScreen({ input, output, notices, json }: ScreenOptions): Scr
   }
 
   const write = (target: Writable, text: string): Promise<void> | undefined => {
-    // The line that is being typed, over however many rows, makes room and comes back below.
-    if (terminal && !closed) {
-      moveCursor(output, 0, -reader.getCursorPos().rows)
-      cursorTo(output, 0)
-      clearScreenDown(output)
-    }
+    if (terminal && !closed) makeRoom() // and it comes back below
     const room = target.write(`${text}\n`)
     if (terminal && !closed) reader.prompt(true)
     return room || target.destroyed
