@@ -106,10 +106,10 @@ export class Chat {
   async #say(line: string): Promise<void> {
     const { signal } = this.#leaving
     this.#unsent++
-    if (this.#present.size === 0) {
-      await this.#screen.show({ type: 'waiting' })
+    if (this.#present.size === 0) await this.#screen.show({ type: 'waiting' })
+    while (this.#present.size === 0) {
+      if (signal.aborted) return
       await Promise.race([this.#someone.promise, aborted(signal)])
-      if (this.#present.size === 0) return
     }
     await Promise.all(
       [...this.#present].map((peerId) =>

@@ -63,9 +63,7 @@ export function openScreen({ input, output, notices, json }: ScreenOptions): Scr
     if (terminal && !closed) makeRoom() // and it comes back below
     const room = target.write(`${text}\n`)
     if (terminal && !closed) reader.prompt(true)
-    return room || target.destroyed
-      ? undefined
-      : new Promise((resolve) => target.once('drain', resolve).once('close', resolve))
+    return room || target.destroyed ? undefined : drained(target)
   }
   return {
     lines: { [Symbol.asyncIterator]: () => lines },
@@ -77,6 +75,19 @@ export function openScreen({ input, output, notices, json }: ScreenOptions): Scr
     onInterrupt: (listener) => void reader.on('SIGINT', listener),
     close: () => reader.close(),
   }
+}
+
+/** Resolves when there is room again, or never will be. */
+function drained(target: Writable): Promise<void> {
+  return new Promise((resolve) => {
+    const settle = (): void => {
+      target.off('drain', settle)
+      target.off('close', settle)
+      resolve()
+    }
+    target.on('drain', settle)
+    target.on('close', settle)
+  })
 }
 
 function words(event: Shown): string {

@@ -157,8 +157,12 @@ export class EventHub {
   /** The callback form of `subscribe`; returns what ends it. */
   on(filter: EventFilter, handler: (event: NodeEvent) => unknown): () => void {
     const subscription = this.subscribe(filter)
-    void this.#deliver(subscription, handler)
-    return () => void subscription.close()
+    let off = false
+    void this.#deliver(subscription, (event) => (off ? undefined : handler(event)))
+    return () => {
+      off = true // what is on its way already does not reach the handler any more
+      void subscription.close()
+    }
   }
 
   /** Lets subscribers read what they have, then ends them. */

@@ -26,8 +26,6 @@ import {
 const YAMUX_FRAME = 65_507
 /** An inbound connection has its Noise and yamux by then, in milliseconds; libp2p's own 10 s would hold a slot too long. */
 const UPGRADE_TIMEOUT = 5000
-/** One address of a peer is tried so long, in milliseconds; then comes the next. */
-const ADDRESS_TIMEOUT = 10_000
 /** A graceful close of a stream or connection takes no longer, in milliseconds. */
 const CLOSE_TIMEOUT = 1000
 /** Each direction may have a stream for each of 64 names, twice while keys are renewed. */
@@ -40,6 +38,8 @@ export interface Libp2pHostOptions {
   readonly peerId: PeerId
   readonly listen: readonly string[]
   readonly connections: number
+  /** The longest that a dial may take, in milliseconds. */
+  readonly dialTimeout: number
   /** What may wait unread in one stream before it is broken off, in bytes. */
   readonly unreadMax: number
   readonly clock: Clock
@@ -63,7 +63,7 @@ export class Libp2pHost implements Host {
   }
 
   async start(handlers: HostHandlers): Promise<void> {
-    const { privateKey, listen, connections, libp2p } = this.#options
+    const { privateKey, listen, connections, dialTimeout, libp2p } = this.#options
     const node = await createLibp2p({
       start: false,
       privateKey: privateKeyFromRaw(privateKey),
@@ -87,7 +87,7 @@ export class Libp2pHost implements Host {
         inboundConnectionThreshold: Number.MAX_SAFE_INTEGER,
         reconnectRetries: 0,
         inboundUpgradeTimeout: UPGRADE_TIMEOUT,
-        addressDialTimeout: ADDRESS_TIMEOUT,
+        addressDialTimeout: dialTimeout, // each dial has our own deadline
       },
       // One failed ping would abort a connection; the session's heartbeat judges silence instead.
       connectionMonitor: { enabled: false },
@@ -118,7 +118,7 @@ export class Libp2pHost implements Host {
 
   async stop(): Promise<void> {
     const node = this.#libp2p
-    await node?.stop()
+    await Promise.resolve(node?.stop()).catch(() => {}) // each of its parts has been told; what failed cannot be closed better
     // libp2p leaves its address manager's debounce timer behind: a second in which the process could not exit.
     const { components } = (node ?? {}) as {
       components?: { addressManager?: { _updatePeerStoreAddresses?: { stop?(): void } } }
@@ -189,7 +189,6 @@ export class Libp2pHost implements Host {
 class Libp2pLink implements Link {
   readonly peerId: PeerId
   readonly direction: Link['direction']
-  readonly remoteHost: string
   readonly #connection: Connection
   readonly #options: Libp2pHostOptions
   readonly #slot: AdmissionSlot | undefined
@@ -200,7 +199,6 @@ class Libp2pLink implements Link {
     this.#slot = slot
     this.peerId = parsePeerId(String(connection.remotePeer))
     this.direction = connection.direction
-    this.remoteHost = endpoint(connection.remoteAddr).host
   }
 
   sessionBegan(): void {
@@ -377,7 +375,6 @@ function whyNot(error: unknown): string {
       text,
     )?.[1]
   if (code !== undefined) return `${SYSTEM_ERRORS[code]} (${code})`
-  if (error instanceof Error && error.name === 'TimeoutError') return `no answer within ${ADDRESS_TIMEOUT} ms`
   if (error instanceof Error && error.name === 'NoValidAddressesError') return 'no transport for such an address'
   return text.split('\n', 1)[0] as string
 }

@@ -151,6 +151,7 @@ export class Lifecycle {
       peerId: identity.peerId,
       listen,
       connections: limits.connections,
+      dialTimeout: this.settings.timeouts.connect,
       unreadMax: 2 * firstWindow(this.settings, 1) + UNREAD_SLACK,
       clock: this.#platform.clock,
       libp2p,
@@ -168,6 +169,7 @@ export class Lifecycle {
     }
     this.#host = host
     this.#become('running')
+    this.peers.connectWanted()
   }
 
   async #drain(timeout: number, signal: AbortSignal | undefined): Promise<DrainReport> {
@@ -177,10 +179,7 @@ export class Lifecycle {
       return this.#report
     }
     this.#become('draining')
-    for (const peer of this.peers.all) {
-      peer.connection.drain()
-      peer.traffic.receiver.freeze()
-    }
+    this.peers.drain()
     if (this.delivery.insideHandler) logger.warn('drain was called inside a handler: it does not wait for that one')
     for (const name of this.delivery.pulledNames()) {
       logger.info(
@@ -209,7 +208,7 @@ export class Lifecycle {
   #report: DrainReport = { complete: true, unsent: [], untaken: [] }
 
   async #stop(): Promise<void> {
-    const { logger, signal } = this.settings
+    const { signal } = this.settings
     const wasStarting = this.#starting
     this.#become('stopping')
     this.#ending.abort(this.#error('STOPPED', 'the node was stopped'))
@@ -218,7 +217,7 @@ export class Lifecycle {
     this.delivery.end()
     await wasStarting?.catch(() => {}) // its caller is told
     await this.peers.stop()
-    await this.#host?.stop().catch((error) => logger.error('the host did not stop cleanly', { error }))
+    await this.#host?.stop()
     this.#become('stopped')
     this.hub.close()
   }

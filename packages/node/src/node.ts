@@ -109,7 +109,8 @@ export class Node<S extends string = string> implements AsyncDisposable {
   }
 
   /**
-   * Puts a peer into the address book and, unless `connect` is false, connects to it in the background.
+   * Puts a peer into the address book and, unless `connect` is false, connects to it in the background (when the node
+   * starts, if it has not yet).
    *
    * @throws GlueberryError `INVALID_ADDRESS`, `PEER_BLOCKED`; `INVALID_OPTION` for metadata that is too large
    */
@@ -121,11 +122,9 @@ export class Node<S extends string = string> implements AsyncDisposable {
     const peerId = toPeerId(peer)
     const addresses = parseAddressesOf(peerId, multiaddrs)
     this.#life.checkMetadata(options.metadata)
-    this.#life.peers.add(peerId, addresses, options.metadata)
-    if (options.connect === false || this.#life.status !== 'running') return
-    this.#life.peers.connect({ peerId, addresses }, undefined).catch((error) => {
-      this.#life.settings.logger.info('a peer of the address book could not be reached', { peerId, error })
-    })
+    const record = this.#life.peers.add(peerId, addresses, options.metadata)
+    record.wanted = options.connect !== false
+    if (record.wanted && this.#life.status === 'running') this.#life.peers.keep(record)
   }
 
   /** Ends the session, gives up what is kept (`undelivered`), and forgets the peer. */
@@ -171,7 +170,7 @@ export class Node<S extends string = string> implements AsyncDisposable {
    * @param target a peer whose addresses are known, its id as text, a multiaddr with `/p2p/…`, or several of one peer
    * @throws GlueberryError `CONNECT_FAILED`, `CONNECT_TIMEOUT`, `HANDSHAKE_TIMEOUT`, `HANDSHAKE_REFUSED`, `COOLDOWN`,
    * `NETWORK_MISMATCH`, `VERSION_MISMATCH`, `BUSY`, `PEER_BLOCKED`, `PEER_UNKNOWN` (no address), `INVALID_ADDRESS`,
-   * `INVALID_PEER_ID`; the signal's reason when aborted
+   * `INVALID_PEER_ID`, `NOT_RUNNING`, `DRAINING`, `STOPPED`, `PEER_REMOVED`; the signal's reason when aborted
    */
   async connect(target: PeerRef | string | readonly string[], options: Wait = {}): Promise<PeerId> {
     const parsed = parseTarget(target)

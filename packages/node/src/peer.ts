@@ -47,10 +47,12 @@ export interface PeerContext {
   readonly session: SessionContext
   readonly ownPeerId: PeerId
   names(): ReadonlySet<string>
+  /** The node drains: no new credit for names whose inbox is not empty. */
+  draining(): boolean
   setup(): Omit<Setup, 'ended'>
   dial(peerId: PeerId, address: string, signal: AbortSignal): Promise<Link>
   /** What `getPeer` shows of it has changed. */
-  changed(peer: Peer): void
+  changed(): void
   /** It is closed, or was a stranger that came to nothing. */
   gone(peer: Peer): void
 }
@@ -76,7 +78,10 @@ export class Peer {
   #expiry: Cancellable | undefined // from the loss of a session until the next one
   #expired = false
   #info: PeerInfo | undefined // until something changes
-  #warned = false
+  #warnedOfInbox = false
+  #warnedOfDeadlock = false
+  /** To be connected when the node starts. */
+  wanted = false
   #stats = { messagesSent: 0, messagesReceived: 0, bytesSent: 0, bytesReceived: 0, redelivered: 0 }
   #sessions = 0
   #connectedSince: number | undefined
@@ -96,6 +101,7 @@ export class Peer {
       firstWindow: (names) => firstWindow(settings, names),
       windowMax: flow.window,
       names: context.names,
+      frozen: context.draining,
       offer: (inbox) => this.#offer(inbox, delivery),
       skipped: (stream, from, count) => this.#emit({ type: 'skipped', stream, from, count }),
     })
@@ -186,7 +192,7 @@ export class Peer {
   /** What `info` shows may have changed. */
   touch(): void {
     this.#info = undefined
-    this.#context.changed(this)
+    this.#context.changed()
   }
 
   send(
@@ -194,15 +200,15 @@ export class Peer {
     data: Uint8Array,
     options: { readonly confirm: boolean; readonly signal: AbortSignal | undefined },
   ): Promise<void> {
-    this.#known = true // from here on its end is told: something may be kept for it
+    this.#mayKeep()
     const sent = this.traffic.send(stream, data, options)
-    if (!this.#warned && this.traffic.blocked(stream)) this.#warnOfDeadlock(stream)
+    if (!this.#warnedOfDeadlock && this.traffic.blocked(stream)) this.#warnOfDeadlock(stream)
     return sent
   }
 
   /** @throws GlueberryError where `send` would reject */
   trySend(stream: string, data: Uint8Array): boolean {
-    this.#known = true
+    this.#mayKeep()
     return this.traffic.trySend(stream, data)
   }
 
@@ -244,18 +250,18 @@ export class Peer {
     if (this.#expired && this.traffic.receiver.held === 0 && !this.connection.busy) this.close('expired')
   }
 
-  /** Lets the peer go: everything ends, everyone who waits is told. Returns what nobody took. */
-  close(reason: keyof typeof CLOSING): { readonly name: string; readonly count: number }[] {
+  /** Lets the peer go: everything ends, everyone who waits is told. */
+  close(reason: 'removed' | 'blocked' | 'expired' | 'stopped'): void {
     const [code, message] = CLOSING[reason]
     this.#expired = false
     this.traffic.abandon(code, message) // before the session goes: who waits must not be accepted for a later one
-    this.connection.disconnect(reason === 'stopped' ? 'stopped' : 'disconnected')
-    const untaken = this.traffic.receiver.clear()
+    const error = new GlueberryError(code, message, { peerId: this.peerId })
+    this.connection.disconnect(reason === 'stopped' ? 'stopped' : 'disconnected', error)
+    this.traffic.receiver.clear()
+    this.connection.dispose(error)
     if (this.#known) this.connection.close(reason)
-    else this.connection.dispose()
     this.#stopExpiry()
     this.#context.gone(this)
-    return untaken
   }
 
   #attach(session: Session): boolean {
@@ -296,7 +302,7 @@ export class Peer {
   }
 
   #changed(state: ConnectionState, events: readonly ConnectionEvent[]): void {
-    const { clock, settings, session } = this.#context
+    const { clock, session } = this.#context
     session.logger.debug(`peer is ${state.name}`, { peerId: this.peerId, events: events.map(({ type }) => type) })
     this.touch()
     for (const event of events) {
@@ -310,11 +316,12 @@ export class Peer {
       }
       this.#emit(event)
     }
+    if (state.name === 'established' && this.#context.draining()) this.connection.drain()
     if (state.name === 'established' || state.name === 'draining') {
       this.#expired = false
       this.#stopExpiry()
     } else if (state.name === 'disconnected') {
-      if (this.#known) this.#expiry ??= clock.setTimer(() => this.#expire(), settings.timeouts.resume)
+      if (this.#known) this.#startExpiry()
       else this.#dropStranger()
     }
   }
@@ -322,8 +329,21 @@ export class Peer {
   /** Of who was never established, and nobody asked for, nothing is kept but a cooldown. */
   #dropStranger(): void {
     if (this.#known || this.connection.busy || this.connection.state.name === 'cooldown') return
-    this.connection.dispose()
+    this.connection.dispose(
+      new GlueberryError('CONNECT_FAILED', 'the attempt came to nothing', { peerId: this.peerId }),
+    )
     this.#context.gone(this)
+  }
+
+  /** Something may be kept for it: its end is told from here on, and what is kept while it is away is not kept for ever. */
+  #mayKeep(): void {
+    this.#known = true
+    if (this.connection.state.name === 'disconnected') this.#startExpiry()
+  }
+
+  #startExpiry(): void {
+    const { clock, settings } = this.#context
+    this.#expiry ??= clock.setTimer(() => this.#expire(), settings.timeouts.resume)
   }
 
   #stopExpiry(): void {
@@ -332,10 +352,9 @@ export class Peer {
   }
 
   #expire(): void {
-    const { clock, settings } = this.#context
     this.#expiry = undefined
     if (this.connection.busy) {
-      this.#expiry = clock.setTimer(() => this.#expire(), settings.timeouts.resume)
+      this.#startExpiry()
     } else if (this.#saved) {
       this.traffic.abandon('UNDELIVERED', CLOSING.expired[1])
     } else if (this.traffic.receiver.held > 0) {
@@ -347,8 +366,8 @@ export class Peer {
   }
 
   #offer(inbox: Inbox, delivery: Delivery): void {
-    if (inbox.full && !this.#warned && !delivery.hasConsumer(inbox.name)) {
-      this.#warned = true
+    if (inbox.full && !this.#warnedOfInbox && !delivery.hasConsumer(inbox.name)) {
+      this.#warnedOfInbox = true
       this.#context.session.logger.warn(
         `nobody takes the messages on ${JSON.stringify(inbox.name)}: their sender waits`,
         {
@@ -363,7 +382,7 @@ export class Peer {
   #warnOfDeadlock(stream: string): void {
     for (const inbox of this.traffic.receiver.inboxes) {
       if (!inbox.full) continue
-      this.#warned = true
+      this.#warnedOfDeadlock = true
       this.#context.session.logger.warn(
         `a send on ${JSON.stringify(stream)} waits for ${this.peerId}, whose messages on ${JSON.stringify(inbox.name)} nobody takes here`,
         {

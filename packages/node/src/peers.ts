@@ -38,6 +38,7 @@ export class Peers implements HostHandlers {
   readonly #keys: IdentityKeys
   readonly #context: PeerContext
   #list: readonly PeerInfo[] | undefined // until something changes
+  #draining = false
   #stopped = false
 
   constructor(options: PeersOptions) {
@@ -76,6 +77,7 @@ export class Peers implements HostHandlers {
         report: (error) => hub.emit({ type: 'error', error }),
       },
       names: () => this.#names,
+      draining: () => this.#draining,
       setup: () => ({
         type: 'setup',
         instance,
@@ -158,6 +160,12 @@ export class Peers implements HostHandlers {
 
   async connect({ peerId, addresses }: Target, signal: AbortSignal | undefined): Promise<void> {
     this.#checkPeer(peerId)
+    if (addresses.length === 0 && !this.#peers.has(peerId)) {
+      throw new GlueberryError('PEER_UNKNOWN', `no address of ${peerId} is known`, {
+        peerId,
+        hint: 'connect with a multiaddr, or add the peer with addPeer',
+      })
+    }
     await this.#obtain(peerId).connect(addresses, signal)
   }
 
@@ -222,7 +230,26 @@ export class Peers implements HostHandlers {
     }
   }
 
-  /** Lets everyone go; returns what nobody took. Resolves when every connection is closed. */
+  /** Begins to drain: peers that come later too are granted nothing beyond what they need. */
+  drain(): void {
+    this.#draining = true
+    for (const peer of this.#peers.values()) peer.connection.drain()
+  }
+
+  /** Connects in the background to a peer of the address book. */
+  keep(peer: Peer): void {
+    const { logger } = this.#options.settings
+    peer.connect([], undefined).catch((error) => {
+      logger.info('a peer of the address book could not be reached', { peerId: peer.peerId, error })
+    })
+  }
+
+  /** The node runs: connects to those that were added before. */
+  connectWanted(): void {
+    for (const peer of this.#peers.values()) if (peer.wanted) this.keep(peer)
+  }
+
+  /** Lets everyone go. Resolves when every connection is closed. */
   async stop(): Promise<void> {
     this.#stopped = true
     const peers = [...this.#peers.values()]

@@ -28,8 +28,6 @@ export interface ByteStream {
 export interface Link {
   readonly peerId: PeerId
   readonly direction: Direction
-  /** The remote's address without port, as far as known: what limits per address count by. */
-  readonly remoteHost: string
   /** Tells the host that a session is established: the connection no longer counts as pending. */
   established(): void
   openStream(protocol: string, signal: AbortSignal): Promise<ByteStream>

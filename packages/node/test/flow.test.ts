@@ -136,6 +136,19 @@ test('an aborted send leaves no gap, wherever it stood in the queue', async () =
   ])
 })
 
+test('a send that waits has copied its bytes, of a Buffer too', async () => {
+  await using nodes = await pair(['x'], { alice: small })
+  const { alice, bob, aliceId } = nodes
+  const full = await fill(() => bob.trySend(aliceId, 'x', new Uint8Array(16 * KiB)))
+  const buffer = Buffer.from('original'.padEnd(16 * KiB))
+  const waiting = bob.send(aliceId, 'x', buffer)
+  buffer.fill('!')
+  await using inbox = alice.messages('x')
+  await collect(inbox, full)
+  expect((await inbox.next()).value?.text().trim()).toBe('original')
+  await waiting
+})
+
 test('someone who forgets await is told: TOO_MANY_WAITING', async () => {
   await using nodes = await pair(['x'], { alice: small, bob: { limits: { waitingSends: 10 } } })
   const { alice, bob, aliceId } = nodes
@@ -171,7 +184,7 @@ test("overflow: 'error' rejects with BUFFER_FULL instead of waiting", async () =
   await bob.disconnect(aliceId)
   await bob.send(aliceId, 'x', new Uint8Array(8 * KiB))
   await expect(bob.send(aliceId, 'x', 'more')).rejects.toMatchObject({ code: 'BUFFER_FULL', retryable: true })
-  expect(bob.trySend(aliceId, 'x', 'more')).toBe(false)
+  expect(() => bob.trySend(aliceId, 'x', 'more')).toThrow(expect.objectContaining({ code: 'BUFFER_FULL' }))
 })
 
 test('an inbox that sits full with no consumer is warned about, once; so are two that send before they read', async () => {

@@ -153,6 +153,37 @@ test('drain from inside a handler does not wait for that handler', async () => {
   expect(alice.status).toBe('stopped')
 })
 
+test('what a handler has started may drain later: that is not inside it any more', async () => {
+  await using nodes = await pair(['x'])
+  const { alice, bob, aliceId } = nodes
+  const handled: string[] = []
+  const drained = Promise.withResolvers<unknown>()
+  const goOn = Promise.withResolvers<void>()
+  alice.handle('x', async (message) => {
+    handled.push(message.text())
+    if (message.text() === '0') void goOn.promise.then(() => alice.drain()).then(drained.resolve)
+    else await new Promise<void>((resolve) => setImmediate(resolve))
+  })
+  for (let i = 0; i < 20; i++) await bob.send(aliceId, 'x', String(i))
+  await eventually(() => alice.peerStats(bob.peerId)?.messagesReceived === 20)
+  goOn.resolve()
+  expect(await drained.promise).toMatchObject({ complete: true })
+  expect(handled).toHaveLength(20)
+})
+
+test('a handler may close its own handle', async () => {
+  await using nodes = await pair(['x'])
+  const { alice, bob, aliceId } = nodes
+  const closed = Promise.withResolvers<void>()
+  const handle = alice.handle('x', async () => {
+    await handle.close()
+    closed.resolve()
+  })
+  await bob.send(aliceId, 'x', 'once')
+  await closed.promise
+  alice.handle('x', () => {})
+})
+
 test('stop does not wait for handlers or loops; their signal aborts, their loop ends', async () => {
   await using nodes = await pair(['x', 'y'])
   const { alice, bob, aliceId } = nodes

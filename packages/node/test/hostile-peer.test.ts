@@ -70,6 +70,14 @@ const violations: [string, (peer: RawPeer) => Promise<void> | void][] = [
     async (peer) => (await peer.dataStream()).send(open(), part('FRAGMENT', 1500), part('FRAGMENT', 501)),
   ],
   [
+    'a message in too many parts',
+    async (peer) => {
+      const { send } = await peer.dataStream()
+      send(open())
+      for (let i = 0; i < 30; i++) send(part('FRAGMENT', 1))
+    },
+  ],
+  [
     'a frame after FIN',
     async (peer) => (await peer.dataStream()).send(Uint8Array.from([...open(), ...FIN_FRAME, ...FIN_FRAME])),
   ],

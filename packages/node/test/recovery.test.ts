@@ -1,6 +1,7 @@
+import { createServer } from 'node:net'
 import { collect, eventually, makeNode, pair } from '@glueberry/testkit'
 import { expect, test } from 'vitest'
-import type { HandshakePeer, Verdict } from '../src/index.ts'
+import { type HandshakePeer, Identity, Node, type PeerId, type Verdict } from '../src/index.ts'
 
 const KiB = 1024
 
@@ -58,6 +59,96 @@ test('of strangers that came to nothing, nothing is kept', async () => {
     await expect(stranger.node.connect(alice.node.addrs)).rejects.toMatchObject({ code: 'NETWORK_MISMATCH' })
   }
   await eventually(() => alice.node.listPeers().length === 0)
+})
+
+test('a large message that was consumed condemns no small one that is kept', async () => {
+  const identity = Identity.generate()
+  await using bob = await makeNode({ streams: ['x'] })
+  const first = await makeNode({ streams: ['x'], identity })
+  const id = await bob.node.connect(first.node.addrs)
+  first.node.handle('x', (message) => (message.data.length > 1000 ? undefined : new Promise(() => {})))
+  await bob.node.send(id, 'x', new Uint8Array(500_000))
+  await bob.node.send(id, 'x', 'small')
+  await eventually(() => bob.node.buffered(id).messages === 1)
+  await first.node.stop()
+  await using second = await makeNode({ streams: ['x'], identity, limits: { messageSize: 1000 } })
+  await bob.node.connect(second.node.addrs)
+  await using inbox = second.node.messages()
+  expect((await inbox.next()).value?.text()).toBe('small')
+})
+
+test('a connect that waits for a dying attempt does not raise a removed peer from the dead', async () => {
+  await using alice = await makeNode({ streams: ['x'] })
+  await using bob = await makeNode({ streams: ['x'] })
+  const { peerId, addrs } = alice.node
+  const controller = new AbortController()
+  const first = bob.node.connect(addrs, { signal: controller.signal }).catch((error: unknown) => error)
+  controller.abort(new Error('mine'))
+  await first
+  const second = bob.node.connect(addrs).catch((error: unknown) => error)
+  await bob.node.removePeer(peerId)
+  const outcome = await second
+  if (typeof outcome === 'string') await eventually(() => bob.node.getPeer(peerId)?.state === 'established')
+  else {
+    expect(outcome).toMatchObject({ code: 'PEER_REMOVED' })
+    await eventually(() => alice.node.health().peers.established === 0)
+  }
+})
+
+test('who waits for a dial learns why it ended: stopped, blocked or removed', async () => {
+  const silent = createServer(() => {}).listen(0, '127.0.0.1')
+  await new Promise((resolve) => silent.once('listening', resolve))
+  const { port } = silent.address() as { port: number }
+  for (const [code, end] of [
+    ['STOPPED', (node: Node<'x'>) => node.stop()],
+    ['PEER_BLOCKED', (node: Node<'x'>, peer: PeerId) => node.blockPeer(peer)],
+    ['PEER_REMOVED', (node: Node<'x'>, peer: PeerId) => node.removePeer(peer)],
+  ] as const) {
+    await using made = await makeNode({ streams: ['x'] })
+    const { peerId } = Identity.generate()
+    const connecting = made.node.connect(`/ip4/127.0.0.1/tcp/${port}/p2p/${peerId}`)
+    const outcome = expect(connecting).rejects.toMatchObject({ code })
+    await end(made.node, peerId)
+    await outcome
+  }
+  silent.close()
+})
+
+test('an address that never answers leaves time for the next one', async () => {
+  const silent = createServer(() => {}).listen(0, '127.0.0.1')
+  await new Promise((resolve) => silent.once('listening', resolve))
+  const { port } = silent.address() as { port: number }
+  await using alice = await makeNode({ streams: ['x'] })
+  await using bob = await makeNode({ streams: ['x'], timeouts: { connect: 1000 } })
+  const hole = `/ip4/127.0.0.1/tcp/${port}/p2p/${alice.node.peerId}`
+  expect(await bob.node.connect([hole, ...alice.node.addrs])).toBe(alice.node.peerId)
+  await bob.node.removePeer(alice.node.peerId)
+  await expect(bob.node.connect([hole, hole.replace('127.0.0.1', '127.0.0.2')])).rejects.toMatchObject({
+    code: expect.stringMatching(/CONNECT_(TIMEOUT|FAILED)/),
+  })
+  silent.close()
+})
+
+test('connect to nobody in particular remembers nothing', async () => {
+  await using made = await makeNode({ streams: ['x'] })
+  await expect(made.node.connect(Identity.generate().peerId)).rejects.toMatchObject({ code: 'PEER_UNKNOWN' })
+  expect(made.node.listPeers()).toEqual([])
+  expect(made.events.some(({ type }) => type === 'connecting')).toBe(false)
+})
+
+test('a peer that was added before the start is connected then; what is kept for one that never comes expires', async () => {
+  await using alice = await makeNode({ streams: ['x'] })
+  const bob = new Node({ identity: Identity.generate(), streams: ['x'], timeouts: { resume: 1 } })
+  await bob.addPeer(alice.node.peerId, alice.node.addrs)
+  const { peerId: absent } = Identity.generate()
+  await bob.addPeer(absent, ['/ip4/127.0.0.1/tcp/1'], { connect: false })
+  const undelivered = bob.subscribeEvents({ types: ['undelivered'] })
+  await bob.start()
+  await eventually(() => bob.getPeer(alice.node.peerId)?.state === 'established')
+  await bob.send(absent, 'x', 'never')
+  expect((await undelivered.next()).value).toMatchObject({ peerId: absent, count: 1 })
+  expect(bob.getPeer(absent)).toMatchObject({ saved: true })
+  await bob.stop()
 })
 
 test('connect right behind disconnect, and behind an attempt that was called off, begins anew', async () => {

@@ -129,7 +129,7 @@ export class NoiseKk {
     if (message.length < DH_LENGTH + TAG_LENGTH) {
       fail('MALFORMED', `a Noise message of ${message.length} bytes is too short`)
     }
-    const re = message.slice(0, DH_LENGTH)
+    const re = new Uint8Array(message.subarray(0, DH_LENGTH))
     this.#mixHash(re)
     return re
   }

@@ -71,6 +71,10 @@ export class PeerConnection implements SessionOwner {
   #attempt: Attempt | undefined
   #cooldownTimer: Cancellable | undefined // in state cooldown
   #state: ConnectionState = INITIAL_STATE
+  /** Once it is disposed of. */
+  #closedBy: GlueberryError | undefined
+  /** How the attempt's own session ended, if that failed it. */
+  #failedBy: Reason | undefined
   /** Who waits for anything to change. */
   #waiters: (() => void)[] = []
   readonly #closing = new Set<Promise<void>>()
@@ -106,6 +110,7 @@ export class PeerConnection implements SessionOwner {
   /** Resolves when established. One attempt at a time; who aborts leaves the others waiting. */
   async connect(addresses: readonly string[], signal: AbortSignal | undefined): Promise<void> {
     signal?.throwIfAborted()
+    if (this.#closedBy !== undefined) throw this.#closedBy
     for (const address of addresses) this.addresses.add(address)
     if (this.#current !== undefined) return
     const { peerId } = this.#options
@@ -117,13 +122,13 @@ export class PeerConnection implements SessionOwner {
         { peerId },
       )
     }
-    while (this.#attempt?.controller.signal.aborted === true) {
-      // One that was called off is still on its way out: it is nobody's to join.
+    if (this.#attempt?.controller.signal.aborted === true) {
+      // One that was called off is still on its way out: it is nobody's to join. Afterwards, look at everything again.
       await withSignal(
         this.#attempt.promise.catch(() => {}),
         signal,
       )
-      if (this.#current !== undefined) return
+      return this.connect([], signal)
     }
     if (this.addresses.size === 0 && !this.busy) throw failure(peerId, [])
     this.#attempt ??= this.#start()
@@ -150,10 +155,11 @@ export class PeerConnection implements SessionOwner {
     return undefined
   }
 
-  /** Ends what there is, in good order. */
-  disconnect(goodbye: 'stopped' | 'disconnected'): void {
+  /** Ends what there is, in good order; `error` is for who waits for an attempt. */
+  disconnect(goodbye: 'stopped' | 'disconnected', error?: GlueberryError): void {
+    const { peerId } = this.#options
     this.#attempt?.controller.abort(
-      new GlueberryError('CONNECT_FAILED', 'the attempt was called off', { peerId: this.#options.peerId }),
+      error ?? new GlueberryError('CONNECT_FAILED', 'the attempt was called off', { peerId }),
     )
     for (const session of [...this.#sessions]) session.goodbye(goodbye, { kind: 'local' })
   }
@@ -172,15 +178,15 @@ export class PeerConnection implements SessionOwner {
     this.#apply({ type: 'drain' })
   }
 
-  /** Leaves no timer; a stranger that came to nothing has no last state to tell of. */
-  dispose(): void {
+  /** Nothing begins here any more, and no timer is left; `error` is for who still tries. */
+  dispose(error: GlueberryError): void {
+    this.#closedBy = error
     this.#cooldownTimer?.cancel()
     this.#cooldownTimer = undefined
   }
 
-  /** The last state. Everything must have been ended before. */
+  /** Tells the last state. Everything must have been ended before. */
   close(reason: 'removed' | 'blocked' | 'gave-up' | 'expired' | 'stopped'): void {
-    this.dispose()
     this.#apply({ type: 'close', reason })
   }
 
@@ -192,7 +198,6 @@ export class PeerConnection implements SessionOwner {
 
   refuses(): Refusal | undefined {
     if (this.#state.name === 'cooldown') return { code: 'cooldown', reason: 'it was refused a short while ago' }
-    if (this.#state.name === 'closed') return { code: 'busy', reason: 'the node is stopping' }
     return this.#options.refuses()
   }
 
@@ -262,21 +267,17 @@ export class PeerConnection implements SessionOwner {
     if (this.#chosen === session) this.#chosen = undefined
     const wasCurrent = this.#current === session
     if (wasCurrent) this.#current = undefined
-    if (wasCurrent || session.readySent) streams.detach(end.goodbye !== undefined)
+    if (session.readySent) streams.detach(end.goodbye !== undefined)
     this.#closeLink(session, end)
 
-    if (end.refusal?.code === 'application' && !this.#alive) this.#coolDown(end.reason)
+    if (end.refusal?.code === 'application' && !this.#underWay) this.#coolDown(end.reason)
     if (wasCurrent) this.#lostReason = end.reason
     this.#settleLoss(end.reason)
     this.#notify()
     if (!this.busy) this.#options.idle()
   }
 
-  /** Whether there is a session, or one under way in which this side has sent SETUP. */
-  get #alive(): boolean {
-    return this.#current !== undefined || this.#underWay
-  }
-
+  /** Whether there is a session in which this side has sent SETUP, established or not. */
   get #underWay(): boolean {
     return [...this.#sessions].some((session) => session.id !== undefined)
   }
@@ -293,7 +294,7 @@ export class PeerConnection implements SessionOwner {
 
   /** `disconnected` comes when nothing is left that could replace the session. */
   #settleLoss(reason: Reason): void {
-    if (this.#alive) return
+    if (this.#underWay) return
     const lost = this.#lostReason
     this.#lostReason = undefined
     if (lost !== undefined) this.#apply({ type: 'lost', reason: lost })
@@ -312,43 +313,51 @@ export class PeerConnection implements SessionOwner {
 
   async #try(signal: AbortSignal): Promise<void> {
     this.#apply({ type: 'dial' })
+    this.#failedBy = undefined
     try {
       await this.#dialEach(signal)
     } catch (error) {
-      if (this.#current === undefined)
-        this.#apply({ type: 'lost', reason: signal.aborted ? { kind: 'local' } : reasonOf(error) })
+      const reason: Reason = signal.aborted ? { kind: 'local' } : (this.#failedBy ?? dialFailure(error))
+      if (!this.#underWay) this.#apply({ type: 'lost', reason }) // else that session's end tells it
       throw error
     }
   }
 
+  /** Tries each address once. Each has its share of the time that is left. */
   async #dialEach(signal: AbortSignal): Promise<void> {
     if (await this.#anySession(signal)) return
-    const { peerId, dial, clock, connectTimeout } = this.#options
-    const limit = deadline(
-      clock,
-      connectTimeout,
-      () =>
-        new GlueberryError('CONNECT_TIMEOUT', `${peerId} could not be reached within ${connectTimeout} ms`, { peerId }),
-    )
-    const either = AbortSignal.any([signal, limit.signal])
+    const { peerId, clock, connectTimeout } = this.#options
+    const end = clock.elapsed() + connectTimeout
     const errors: GlueberryError[] = []
-    try {
-      // Addresses may be added while it tries.
-      for (const address of this.addresses) {
-        try {
-          const link = await dial(address, either)
-          limit.cancel()
-          return await this.#initiate(link, signal)
-        } catch (error) {
-          if (signal.aborted || !GlueberryError.is(error, 'CONNECT_FAILED')) throw error
-          errors.push(error)
-        }
+    let tried = 0
+    for (const address of this.addresses) {
+      // more may be added meanwhile
+      const share = Math.max(0, end - clock.elapsed()) / (this.addresses.size - tried++)
+      try {
+        return await this.#initiate(await this.#dial(address, share, signal), signal)
+      } catch (error) {
+        if (signal.aborted) throw signal.reason
+        if (!GlueberryError.is(error, 'CONNECT_FAILED', 'CONNECT_TIMEOUT')) throw error
+        errors.push(error)
       }
-    } finally {
-      limit.cancel()
     }
     if (await this.#anySession(signal)) return
     throw failure(peerId, errors)
+  }
+
+  async #dial(address: string, timeout: number, signal: AbortSignal): Promise<Link> {
+    const { peerId, dial, clock } = this.#options
+    const limit = deadline(
+      clock,
+      timeout,
+      () =>
+        new GlueberryError('CONNECT_TIMEOUT', `${address} did not answer within ${Math.round(timeout)} ms`, { peerId }),
+    )
+    try {
+      return await dial(address, AbortSignal.any([signal, limit.signal]))
+    } finally {
+      limit.cancel()
+    }
   }
 
   /** Whether a session that is under way, whoever began it, is established. */
@@ -385,6 +394,7 @@ export class PeerConnection implements SessionOwner {
         else if (!(await this.#anySession(signal))) throw session.end?.reason.error ?? closedError(link.peerId)
       }
     } catch (error) {
+      this.#failedBy = session.end?.reason
       session.abandon({ kind: 'local' })
       throw error
     }
@@ -446,21 +456,16 @@ export class PeerConnection implements SessionOwner {
   }
 }
 
-/** What a failed attempt means for the peer's state. */
-function reasonOf(error: unknown): Reason {
+/** What a failed dial means for the peer's state. */
+function dialFailure(error: unknown): Reason {
   if (!GlueberryError.is(error)) return { kind: 'local' }
-  switch (error.code) {
-    case 'CONNECT_TIMEOUT':
-    case 'HANDSHAKE_TIMEOUT':
-      return { kind: 'timeout', error }
-    case 'CONNECT_FAILED':
-    case 'PEER_UNKNOWN':
-    case 'BUSY':
-      return { kind: 'io', error }
-    case 'PROTOCOL':
-      return { kind: 'protocol', error }
-    default:
-      return { kind: 'authentication', error }
+  return {
+    kind: GlueberryError.is(error, 'CONNECT_TIMEOUT', 'HANDSHAKE_TIMEOUT')
+      ? 'timeout'
+      : GlueberryError.is(error, 'CONNECT_FAILED')
+        ? 'io'
+        : 'authentication',
+    error,
   }
 }
 
@@ -479,8 +484,9 @@ function failure(peerId: PeerId, errors: readonly GlueberryError[]): GlueberryEr
   }
   if (errors.length === 1) return only
   const hint = errors.find((error) => error.hint !== undefined)?.hint
+  const allSilent = errors.every(({ code }) => code === 'CONNECT_TIMEOUT')
   return new GlueberryError(
-    'CONNECT_FAILED',
+    allSilent ? 'CONNECT_TIMEOUT' : 'CONNECT_FAILED',
     `no address of ${peerId} answered: ${errors.map(({ message }) => message).join('; ')}`,
     {
       peerId,

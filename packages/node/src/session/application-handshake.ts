@@ -19,7 +19,7 @@ export interface HandshakePeer {
   readonly direction: Direction
   /** Aborts when the session ends before a decision, the handshake's time-out included. */
   readonly signal: AbortSignal
-  /** Sends bytes, or a text as UTF-8, to the other side's handshake: at most 64 KiB. */
+  /** Sends bytes, or a text as UTF-8, to the other side's handshake: at most 65,473. */
   send(data: Uint8Array | string): Promise<void>
   /** The next bytes from the other side's handshake. Rejects when the session ends first. */
   receive(): Promise<Uint8Array<ArrayBuffer>>

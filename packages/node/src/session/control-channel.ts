@@ -86,11 +86,6 @@ export class ControlChannel {
     await this.#stream.closeWrite()
   }
 
-  abort(error: Error): void {
-    this.#destroyKeys()
-    this.#stream.abort(error)
-  }
-
   #destroyKeys(): void {
     this.#sealer?.destroy()
     this.#opener?.destroy()

@@ -47,7 +47,7 @@ export interface SessionOwner {
   /** What this side says in SETUP. */
   setup(): Setup
   /** Why an authenticated peer of our network is not wanted all the same; asked of inbound sessions. */
-  refuses(session: Session): Refusal | undefined
+  refuses(): Refusal | undefined
   /** The peer's SETUP has come. The owner then calls `begin`, or ends the session. */
   onSetup(session: Session): void
   /** This side's application has accepted. */
@@ -91,6 +91,7 @@ export class Session {
   #readySent = false
   #remoteReady: Ready | undefined
   #handshakeTimer: Cancellable | undefined // until established or ended
+  #flushWaits = false // for the channel to have room
   #ackWanted = false // while the channel is congested
   #pongWanted: number | undefined // likewise
   #ping: { readonly number: number; readonly at: number } | undefined // the last one, until its pong
@@ -343,7 +344,7 @@ export class Session {
     const options = { identity, network, remotePublicKey: publicKeyOf(this.peerId), peerId: this.peerId }
     return this.link.direction === 'outbound'
       ? initiate(this.#channel, options)
-      : respond(this.#channel, { ...options, refuses: () => this.#owner.refuses(this) })
+      : respond(this.#channel, { ...options, refuses: () => this.#owner.refuses() })
   }
 
   #handle(message: ControlMessage): void {
@@ -396,7 +397,7 @@ export class Session {
 
   #handlePong(number: number): void {
     if (this.#ping?.number !== number) return
-    this.roundTrip = this.#context.clock.now() - this.#ping.at
+    this.roundTrip = Math.round(this.#context.clock.elapsed() - this.#ping.at)
     this.#ping = undefined
   }
 
@@ -429,7 +430,7 @@ export class Session {
   #sendPing(): void {
     if (this.#channel.congested) return
     const number = ++this.#pings
-    this.#ping = { number, at: this.#context.clock.now() }
+    this.#ping = { number, at: this.#context.clock.elapsed() }
     this.#send({ type: 'ping', number })
   }
 
@@ -450,7 +451,7 @@ export class Session {
   /** Sends what is state rather than a message, now or when there is room. */
   #flush(): void {
     if (this.ended) return
-    if (this.#channel.congested) return void this.#channel.writable().then(() => this.#flush())
+    if (this.#channel.congested) return this.#flushLater()
     if (this.#pongWanted !== undefined) {
       const number = this.#pongWanted
       this.#pongWanted = undefined
@@ -460,6 +461,16 @@ export class Session {
       this.#ackWanted = false
       this.#acknowledge()
     }
+  }
+
+  /** Once, whatever is wanted meanwhile. */
+  #flushLater(): void {
+    if (this.#flushWaits) return
+    this.#flushWaits = true
+    void this.#channel.writable().then(() => {
+      this.#flushWaits = false
+      this.#flush()
+    })
   }
 
   #acknowledge(): void {

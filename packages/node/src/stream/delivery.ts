@@ -1,11 +1,13 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { GlueberryError } from '../errors.ts'
 import type { Inbox as AsyncInbox, Closable } from '../events.ts'
+import { HandlerLoop, type Invocation } from './handler-loop.ts'
 import type { Inbox } from './inbox.ts'
 import type { Message, ReceivedMessage } from './message.ts'
+import { MessageIterator } from './message-iterator.ts'
 
 /** Who takes messages of some names. */
-interface Consumer {
+export interface Consumer {
   /** Messages may be there. */
   wake(): void
   /** Takes nothing more. */
@@ -25,8 +27,6 @@ export interface HandleOptions {
   readonly signal: AbortSignal | undefined
 }
 
-const DONE: IteratorReturnResult<undefined> = { done: true, value: undefined }
-
 /** Brings messages from every peer's inboxes to the consumers of their names. Peers take turns within a name. */
 export class Delivery {
   readonly #options: DeliveryOptions
@@ -35,8 +35,8 @@ export class Delivery {
   readonly #consumers = new Map<string, Consumer>()
   readonly #loops = new Set<HandlerLoop>()
   readonly #idleWaiters: (() => void)[] = []
-  /** Which loop's handler is running, to whoever asks from inside it. */
-  readonly #inside = new AsyncLocalStorage<HandlerLoop>()
+  /** The handler that code runs in, to whoever asks from inside it. */
+  readonly #inside = new AsyncLocalStorage<Invocation>()
   #ended = false
 
   constructor(options: DeliveryOptions) {
@@ -88,7 +88,8 @@ export class Delivery {
         this.#checkIdle()
       },
       failed: this.#options.failed,
-      run: (task) => this.#inside.run(loop, task),
+      run: (invocation, task) => this.#inside.run(invocation, task),
+      inside: () => this.#inside.getStore(),
       release: () => {
         this.#release(names, loop)
         this.#checkIdle()
@@ -96,14 +97,14 @@ export class Delivery {
     })
     this.#claim(names, loop)
     this.#loops.add(loop)
-    if (this.#ended || options.signal?.aborted === true) loop.end()
-    else loop.wake()
+    if (this.#ended) loop.end()
+    else loop.start()
     return loop
   }
 
   /** Whether this code runs inside a handler: who then waits for all handlers waits for itself. */
   get insideHandler(): boolean {
-    return this.#inside.getStore() !== undefined
+    return this.#inside.getStore()?.running === true
   }
 
   /** Names with waiting messages whose consumer pulls: it may never come back for them. */
@@ -120,7 +121,8 @@ export class Delivery {
 
   /** Resolves when every message of a name with a consumer has been taken, and every handler (but the caller's own) has settled. */
   idle(): Promise<void> {
-    const own = this.#inside.getStore()
+    const invocation = this.#inside.getStore()
+    const own = invocation?.running === true ? invocation.loop : undefined
     return new Promise((resolve) => {
       const check = (): void => {
         if (!this.#isIdle(own)) return
@@ -204,169 +206,3 @@ export class Delivery {
 }
 
 const anyone = (): boolean => true
-
-class MessageIterator implements AsyncInbox<Message>, Consumer {
-  readonly #source: { take(): Message | undefined; release(): void }
-  readonly #waiting: ((result: IteratorResult<Message, undefined>) => void)[] = []
-  #ended = false
-  /** Whose turn it is among several names. */
-  turn = 0
-
-  constructor(source: { take(): Message | undefined; release(): void }) {
-    this.#source = source
-  }
-
-  next(): Promise<IteratorResult<Message, undefined>> {
-    if (this.#ended) return Promise.resolve(DONE)
-    if (this.#waiting.length === 0) {
-      const value = this.#source.take()
-      if (value !== undefined) return Promise.resolve({ done: false, value })
-    }
-    return new Promise((resolve) => this.#waiting.push(resolve))
-  }
-
-  wake(): void {
-    while (this.#waiting.length > 0) {
-      const value = this.#source.take()
-      if (value === undefined) return
-      this.#waiting.shift()?.({ done: false, value })
-    }
-  }
-
-  end(): void {
-    if (this.#ended) return
-    this.#ended = true
-    this.#source.release()
-    for (const waiting of this.#waiting.splice(0)) waiting(DONE)
-  }
-
-  async return(): Promise<IteratorResult<Message, undefined>> {
-    this.end()
-    return DONE
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.end()
-  }
-
-  [Symbol.asyncIterator](): this {
-    return this
-  }
-}
-
-interface HandlerSource {
-  take(wanted: (inbox: Inbox) => boolean): { inbox: Inbox; message: ReceivedMessage } | undefined
-  settle(inbox: Inbox, message: ReceivedMessage): void
-  failed(error: GlueberryError): void
-  run(task: () => unknown): unknown
-  release(): void
-}
-
-class HandlerLoop implements Closable, Consumer {
-  readonly #handler: (message: Message, signal: AbortSignal) => unknown
-  readonly #options: HandleOptions
-  readonly #source: HandlerSource
-  readonly #abort = new AbortController()
-  /** Peers with a handler running, when their order is kept. */
-  readonly #busy = new Set<string>()
-  readonly #closers: (() => void)[] = []
-  #pumping = false
-  #ended = false
-  running = 0
-  turn = 0
-
-  constructor(
-    handler: (message: Message, signal: AbortSignal) => unknown,
-    options: HandleOptions,
-    source: HandlerSource,
-  ) {
-    this.#handler = handler
-    this.#options = options
-    this.#source = source
-    options.signal?.addEventListener('abort', this.#onAbort, { once: true })
-  }
-
-  readonly #onAbort = (): void => this.end()
-
-  wake(): void {
-    if (this.#pumping) return
-    this.#pumping = true
-    try {
-      this.#pump()
-    } finally {
-      this.#pumping = false
-    }
-  }
-
-  end(): void {
-    this.#ended = true
-    this.#abort.abort(new GlueberryError('STOPPED', 'this handler was closed'))
-    this.#options.signal?.removeEventListener('abort', this.#onAbort)
-    this.#source.release()
-  }
-
-  /** Takes no more messages; resolves when the handlers that run have settled. */
-  async close(): Promise<void> {
-    this.end()
-    if (this.running > 0) await new Promise<void>((resolve) => this.#closers.push(resolve))
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close()
-  }
-
-  #pump(): void {
-    const { concurrency, ordered } = this.#options
-    const wanted = ordered ? (inbox: Inbox) => !this.#busy.has(inbox.peerId) : anyone
-    while (!this.#ended && this.running < concurrency) {
-      const taken = this.#source.take(wanted)
-      if (taken === undefined) return
-      const { inbox, message } = taken
-      let result: unknown
-      this.running++
-      try {
-        result = this.#source.run(() => this.#handler(message, this.#abort.signal))
-      } catch (error) {
-        this.#report(message, error)
-      }
-      if (!isThenable(result)) {
-        this.#finish(inbox, message)
-        continue
-      }
-      if (ordered) this.#busy.add(inbox.peerId)
-      Promise.resolve(result)
-        .catch((error) => this.#report(message, error))
-        .then(() => {
-          this.#busy.delete(inbox.peerId)
-          this.#finish(inbox, message)
-          this.wake()
-        })
-    }
-  }
-
-  #finish(inbox: Inbox, message: ReceivedMessage): void {
-    this.running--
-    this.#source.settle(inbox, message)
-    if (this.#ended && this.running === 0) {
-      this.#source.release()
-      for (const closed of this.#closers.splice(0)) closed()
-    }
-  }
-
-  #report(message: Message, cause: unknown): void {
-    // A handler that stops because it was told to has not failed.
-    if (this.#abort.signal.aborted && cause === this.#abort.signal.reason) return
-    const text = cause instanceof Error ? cause.message : String(cause)
-    this.#source.failed(
-      new GlueberryError('UNDELIVERED', `a handler of ${JSON.stringify(message.stream)} failed: ${text}`, {
-        peerId: message.peerId,
-        stream: message.stream,
-        cause,
-      }),
-    )
-  }
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
-}

@@ -15,6 +15,10 @@ export interface InboxOptions {
   reserve(amount: number): boolean
 }
 
+/** How many parts a message may have: each costs memory of its own, which no credit counts. */
+const PARTS_EXTRA = 16
+const PART_USUAL = 1024
+
 /**
  * Messages of one peer on one name, from their record to their consumption: order, credit, position.
  * No I/O and no waiting; docs/protocol.md, "Flow control" and "Resume".
@@ -70,18 +74,13 @@ export class Inbox {
     return Math.max(this.#window, this.#held)
   }
 
-  /** Whether the sender could not send its largest message now. */
+  /** Whether there is hardly room for more in this session. */
   get full(): boolean {
-    return this.#window > 0 && this.#limit - this.#arrived < this.#options.messageSize + MESSAGE_OVERHEAD
+    return this.#window > 0 && this.#held > this.#window * 0.75
   }
 
   get position(): Position {
     return { received: this.#received, consumed: this.#consumed }
-  }
-
-  /** Credit that was granted so far in this session. */
-  get limit(): number {
-    return this.#limit
   }
 
   /** The sender runs as a new instance, which counts from 1. What is here stays, as an earlier instance's. */
@@ -128,6 +127,9 @@ export class Inbox {
   /** Part of a message. The bytes are a view of their record. @throws GlueberryError `PROTOCOL` above the credit or the size limit */
   part(record: Uint8Array<ArrayBuffer>, start: number, end: number): void {
     this.#admit(end - start, end - start)
+    if (this.#parts.length > PARTS_EXTRA + this.#options.messageSize / PART_USUAL) {
+      throw this.#protocolError('a message comes in too many parts')
+    }
     this.#parts.push(unpinned(record, start, end))
     this.#partBytes += end - start
   }
@@ -196,9 +198,8 @@ export class Inbox {
     return { ...this.position, limit: this.#limit }
   }
 
-  /** Drops everything; returns how many messages nobody took. */
-  clear(): number {
-    const count = this.waiting
+  /** Drops everything. */
+  clear(): void {
     this.#queue = []
     this.#first = 0
     this.#old = 0
@@ -207,7 +208,6 @@ export class Inbox {
     this.#confirms.clear()
     this.#dropParts()
     this.#held = 0
-    return count
   }
 
   get #grantable(): number {

@@ -100,7 +100,6 @@ export class Outbox {
   #written = 0 // highest sequence that was ever written whole
   #skippedThrough = 0 // highest sequence that an OPEN passed over
   #claimable = 0 // highest sequence that the peer can have received by what this session has written
-  #largest = 0 // size of the largest message since nothing was kept
   #consumed = 0
   #redeliveredThrough = 0
   #bytes = 0 // kept
@@ -127,9 +126,21 @@ export class Outbox {
     return this.#bytes
   }
 
-  /** At least the size of the largest message that is kept. */
-  get largest(): number {
-    return this.#largest
+  /** Size of the largest message that is kept; looks at each. */
+  largest(): number {
+    let largest = 0
+    let whole = 0 // of the message whose parts are being added up
+    let sequence = this.#headMark.sequence
+    for (let batch = this.#head; batch !== undefined; batch = batch.next) {
+      batch.walk(batch === this.#head ? this.#headMark : batch.start, (to, from) => {
+        if (from.sequence !== sequence) whole = 0
+        sequence = from.sequence
+        whole += to.bytes - from.bytes
+        largest = Math.max(largest, whole)
+        return true
+      })
+    }
+    return largest
   }
 
   /** Highest sequence that may have been delivered before the peer forgot. */
@@ -179,7 +190,6 @@ export class Outbox {
       rest = rest.subarray(part.length)
     }
     this.#bytes += data.length
-    this.#largest = Math.max(this.#largest, data.length)
     return sequence
   }
 
@@ -287,7 +297,6 @@ export class Outbox {
     }
     if (head === undefined) {
       this.#tail = undefined
-      this.#largest = 0
       return
     }
     const mark = head.walk(this.#headMark, (_, from) => from.sequence <= consumed)

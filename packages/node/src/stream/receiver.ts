@@ -20,6 +20,8 @@ export interface ReceiverOptions {
   readonly windowMax: number
   /** Names that this node accepts now. */
   names(): ReadonlySet<string>
+  /** While draining: no new credit for names whose inbox is not empty. */
+  frozen(): boolean
   /** Messages wait in this inbox. */
   offer(inbox: Inbox): void
   skipped(name: string, from: number, count: number): void
@@ -50,7 +52,6 @@ export class Receiver {
     | undefined
   readonly #due = new Set<Inbox>()
   #ackTimer: Cancellable | undefined // while something is due
-  #frozen = false
 
   constructor(options: ReceiverOptions) {
     this.#options = options
@@ -167,7 +168,7 @@ export class Receiver {
   acknowledgements(): Acknowledgement[] {
     const acknowledgements: Acknowledgement[] = []
     for (const inbox of this.#due) {
-      const { consumed, limit } = inbox.acknowledge(this.#frozen)
+      const { consumed, limit } = inbox.acknowledge(this.#options.frozen())
       acknowledgements.push({ name: inbox.name, consumed, limit })
     }
     this.#due.clear()
@@ -190,23 +191,15 @@ export class Receiver {
     this.#acknowledgeNow(this.#inboxes.get(name) ?? this.#makeInbox(name, session.firstWindow))
   }
 
-  /** While draining: no new credit for names whose inbox is not empty. */
-  freeze(): void {
-    this.#frozen = true
-  }
-
-  /** Drops everything, the record too; returns what nobody took. */
-  clear(): { name: string; count: number }[] {
+  /** Drops everything, the record too. */
+  clear(): void {
     this.end()
-    const untaken: { name: string; count: number }[] = []
     for (const inbox of this.#inboxes.values()) {
-      const count = inbox.clear()
+      inbox.clear()
       this.#recharge(inbox)
-      if (count > 0) untaken.push({ name: inbox.name, count })
     }
     this.#inboxes.clear()
     this.#record = undefined
-    return untaken
   }
 
   /** The first credit of a name in this session. Its inbox is made when it is first used. */

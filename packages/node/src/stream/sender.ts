@@ -14,7 +14,6 @@ const ACCEPTED: Promise<void> = Promise.resolve()
 interface Waiting {
   readonly data: Uint8Array
   readonly confirm: boolean
-  readonly signal: AbortSignal | undefined
   /** Resolves when it no longer waits, accepted or not. */
   readonly over: Promise<void>
   /** It is accepted, with this sequence: an abort no longer takes it back. */
@@ -101,11 +100,15 @@ export class Sender {
     return this.#session !== undefined
   }
 
-  /** Accepts now, or returns false where `send` would wait. Never overtakes who waits. */
+  /** Accepts now, or returns false where `send` would wait. Never overtakes who waits. @throws GlueberryError where `send` would reject */
   trySend(data: Uint8Array): boolean {
-    if (this.#waiting.length > 0 || !this.#hasRoom(data.length)) return false
-    this.#accept(data, false)
-    return true
+    if (this.#waiting.length === 0 && this.#hasRoom(data.length)) {
+      this.#accept(data, false)
+      return true
+    }
+    const problem = this.#mayNotWait()
+    if (problem !== undefined) throw problem
+    return false
   }
 
   /** Resolves when accepted; with `confirm`, when consumed. */
@@ -150,9 +153,9 @@ export class Sender {
     this.#advance()
   }
 
-  /** The largest message that is kept or waits, in bytes. */
-  get largest(): number {
-    return this.#waiting.reduce((largest, { data }) => Math.max(largest, data.length), this.#outbox.largest)
+  /** The largest message that is kept or waits, in bytes; looks at each. */
+  largest(): number {
+    return this.#waiting.reduce((largest, { data }) => Math.max(largest, data.length), this.#outbox.largest())
   }
 
   /** Gives up what is kept, and rejects everyone who waits. */
@@ -207,26 +210,30 @@ export class Sender {
     if (this.#outbox.sendable) this.#write(0)
   }
 
-  #wait(data: Uint8Array, confirm: boolean, signal: AbortSignal | undefined): Promise<void> {
+  /** Why a call may not even wait. */
+  #mayNotWait(): GlueberryError | undefined {
     const { peerId, name, waitingMax, rejectWhenFull } = this.#options
     if (rejectWhenFull && this.#session === undefined) {
-      return Promise.reject(
-        new GlueberryError('BUFFER_FULL', `no more is kept for ${peerId} while it is away`, { peerId, stream: name }),
-      )
+      return new GlueberryError('BUFFER_FULL', `no more is kept for ${peerId} while it is away`, {
+        peerId,
+        stream: name,
+      })
     }
-    if (this.#waiting.length >= waitingMax) {
-      return Promise.reject(
-        new GlueberryError(
-          'TOO_MANY_WAITING',
-          `${waitingMax} calls of send to ${peerId} on ${JSON.stringify(name)} wait already`,
-          {
-            peerId,
-            stream: name,
-            hint: 'await each send before the next one, or raise limits.waitingSends',
-          },
-        ),
-      )
-    }
+    if (this.#waiting.length < waitingMax) return undefined
+    return new GlueberryError(
+      'TOO_MANY_WAITING',
+      `${waitingMax} calls of send to ${peerId} on ${JSON.stringify(name)} wait already`,
+      {
+        peerId,
+        stream: name,
+        hint: 'await each send before the next one, or raise limits.waitingSends',
+      },
+    )
+  }
+
+  #wait(data: Uint8Array, confirm: boolean, signal: AbortSignal | undefined): Promise<void> {
+    const problem = this.#mayNotWait()
+    if (problem !== undefined) return Promise.reject(problem)
     return new Promise((resolve, reject) => {
       const abort = (): void => {
         const index = this.#waiting.indexOf(waiting)
@@ -240,9 +247,8 @@ export class Sender {
         over.resolve()
       }
       const waiting: Waiting = {
-        data: data.slice(), // the caller may reuse its memory before this is accepted
+        data: new Uint8Array(data), // a copy, also of a Buffer: the caller may reuse its memory before this is accepted
         confirm,
-        signal,
         over: over.promise,
         accept: (sequence) => {
           done()

@@ -137,9 +137,9 @@ export class Traffic {
         this.#abandonSender(name, sender, 'STREAM_NOT_ACCEPTED', this.#notAccepted(name).message)
         continue
       }
-      if (sender.largest > this.#largestMessage) {
+      if (this.#largestMessage < this.#options.messageSize && sender.largest() > this.#largestMessage) {
         // Accepted before the peer's limit was known. One of them would end this session, and every later one.
-        this.#abandonSender(name, sender, 'MESSAGE_TOO_LARGE', this.#tooLarge(name, sender.largest).message)
+        this.#abandonSender(name, sender, 'MESSAGE_TOO_LARGE', this.#tooLarge(name, sender.largest()).message)
       }
       this.#attachSender(name, sender)
     }

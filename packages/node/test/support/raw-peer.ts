@@ -40,6 +40,7 @@ export class RawPeer implements AsyncDisposable {
       peerId: this.identity.peerId,
       listen: [],
       connections: 10,
+      dialTimeout: 30_000,
       unreadMax: 2 ** 24,
       clock: systemClock,
       libp2p: {},
