@@ -13,8 +13,9 @@ import { GlueberryError } from '../errors.ts'
 import type { Reason } from '../events.ts'
 import { type PeerId, peerIdBytes } from '../peer-id.ts'
 import { Session, type SessionContext, type SessionEnd, type SessionOwner } from '../session/session.ts'
-import { type ByteStream, type Link, SESSION_PROTOCOL } from '../transport.ts'
+import type { ByteStream, Link } from '../transport.ts'
 import { arbitrate, decides } from './arbitration.ts'
+import { Dialer } from './dialer.ts'
 import { type ConnectionEvent, type ConnectionInput, type ConnectionState, INITIAL_STATE, transition } from './state.ts'
 
 /** What a connection brings to life and lets go of: the peer's streams. */
@@ -51,16 +52,11 @@ export interface ConnectionOptions {
 /** How long a goodbye may take to be read, in milliseconds. */
 const LAST_WORD_TIMEOUT = 1000
 
-interface Attempt {
-  readonly promise: Promise<void>
-  readonly controller: AbortController
-  callers: number
-}
-
-/** The way to one peer: its state, the attempt in flight, and which of its sessions lives. */
+/** The way to one peer: its state, its sessions, and which of them lives. */
 export class PeerConnection implements SessionOwner {
   readonly #options: ConnectionOptions
   readonly #decides: boolean
+  readonly #dialer: Dialer
   readonly #sessions = new Set<Session>()
   /** Ids of the last sessions that were set up here and have ended. */
   #endedIds: Uint8Array[] = []
@@ -68,24 +64,43 @@ export class PeerConnection implements SessionOwner {
   #chosen: Session | undefined
   /** The established one. */
   #current: Session | undefined
-  #attempt: Attempt | undefined
   #cooldownTimer: Cancellable | undefined // in state cooldown
   #state: ConnectionState = INITIAL_STATE
   /** Once it is disposed of. */
   #closedBy: GlueberryError | undefined
-  /** How the attempt's own session ended, if that failed it. */
-  #failedBy: Reason | undefined
   /** Who waits for anything to change. */
   #waiters: (() => void)[] = []
   readonly #closing = new Set<Promise<void>>()
   /** Why the established session went, while another one may still replace it. */
   #lostReason: Reason | undefined
-  /** Where the peer may be, in the order in which it is tried. */
-  readonly addresses: Set<string> = new Set()
 
   constructor(options: ConnectionOptions) {
     this.#options = options
     this.#decides = decides(peerIdBytes(options.ownPeerId), peerIdBytes(options.peerId))
+    const { peerId, clock, connectTimeout, context, dial } = options
+    this.#dialer = new Dialer({
+      peerId,
+      clock,
+      connectTimeout,
+      handshakeTimeout: context.handshakeTimeout,
+      dial,
+      open: (link, stream) => this.#open(link, stream),
+      established: () => this.#current !== undefined,
+      underWay: () => this.#underWay,
+      change: (signal) => withSignal(new Promise((resolve) => this.#waiters.push(resolve)), signal),
+      began: () => this.#apply({ type: 'dial' }),
+      failed: (reason) => {
+        if (!this.#underWay) this.#apply({ type: 'lost', reason }) // else that session's end tells it
+      },
+      over: () => {
+        if (!this.busy) options.idle()
+      },
+    })
+  }
+
+  /** Where the peer may be. */
+  get addresses(): Set<string> {
+    return this.#dialer.addresses
   }
 
   get state(): ConnectionState {
@@ -104,14 +119,14 @@ export class PeerConnection implements SessionOwner {
 
   /** Whether something is going on that may lead to a session. */
   get busy(): boolean {
-    return this.#attempt !== undefined || this.#sessions.size > 0
+    return this.#dialer.busy || this.#sessions.size > 0
   }
 
   /** Resolves when established. One attempt at a time; who aborts leaves the others waiting. */
   async connect(addresses: readonly string[], signal: AbortSignal | undefined): Promise<void> {
     signal?.throwIfAborted()
     if (this.#closedBy !== undefined) throw this.#closedBy
-    for (const address of addresses) this.addresses.add(address)
+    for (const address of addresses) this.#dialer.addresses.add(address)
     if (this.#current !== undefined) return
     const { peerId } = this.#options
     const { until } = this.#state
@@ -122,24 +137,12 @@ export class PeerConnection implements SessionOwner {
         { peerId },
       )
     }
-    if (this.#attempt?.controller.signal.aborted === true) {
-      // One that was called off is still on its way out: it is nobody's to join. Afterwards, look at everything again.
-      await withSignal(
-        this.#attempt.promise.catch(() => {}),
-        signal,
-      )
-      return this.connect([], signal)
+    const { dying } = this.#dialer
+    if (dying !== undefined) {
+      await withSignal(dying, signal)
+      return this.connect([], signal) // and look at everything again
     }
-    if (this.addresses.size === 0 && !this.busy) throw failure(peerId, [])
-    this.#attempt ??= this.#start()
-    const attempt = this.#attempt
-    attempt.callers++
-    try {
-      await withSignal(attempt.promise, signal)
-    } finally {
-      attempt.callers--
-      if (attempt.callers === 0 && this.#attempt === attempt) attempt.controller.abort(signal?.reason)
-    }
+    await this.#dialer.connect(signal)
   }
 
   /** An inbound session begins. */
@@ -158,9 +161,7 @@ export class PeerConnection implements SessionOwner {
   /** Ends what there is, in good order; `error` is for who waits for an attempt. */
   disconnect(goodbye: 'stopped' | 'disconnected', error?: GlueberryError): void {
     const { peerId } = this.#options
-    this.#attempt?.controller.abort(
-      error ?? new GlueberryError('CONNECT_FAILED', 'the attempt was called off', { peerId }),
-    )
+    this.#dialer.abort(error ?? new GlueberryError('CONNECT_FAILED', 'the attempt was called off', { peerId }))
     for (const session of [...this.#sessions]) session.goodbye(goodbye, { kind: 'local' })
   }
 
@@ -298,106 +299,7 @@ export class PeerConnection implements SessionOwner {
     const lost = this.#lostReason
     this.#lostReason = undefined
     if (lost !== undefined) this.#apply({ type: 'lost', reason: lost })
-    else if (this.#attempt === undefined) this.#apply({ type: 'lost', reason })
-  }
-
-  #start(): Attempt {
-    const controller = new AbortController()
-    const promise = this.#try(controller.signal).finally(() => {
-      this.#attempt = undefined
-      if (!this.busy) this.#options.idle()
-    })
-    promise.catch(() => {}) // everyone who waits sees it; nobody may wait any more
-    return { promise, controller, callers: 0 }
-  }
-
-  async #try(signal: AbortSignal): Promise<void> {
-    this.#apply({ type: 'dial' })
-    this.#failedBy = undefined
-    try {
-      await this.#dialEach(signal)
-    } catch (error) {
-      const reason: Reason = signal.aborted ? { kind: 'local' } : (this.#failedBy ?? dialFailure(error))
-      if (!this.#underWay) this.#apply({ type: 'lost', reason }) // else that session's end tells it
-      throw error
-    }
-  }
-
-  /** Tries each address once. Each has its share of the time that is left. */
-  async #dialEach(signal: AbortSignal): Promise<void> {
-    if (await this.#anySession(signal)) return
-    const { peerId, clock, connectTimeout } = this.#options
-    const end = clock.elapsed() + connectTimeout
-    const errors: GlueberryError[] = []
-    let tried = 0
-    for (const address of this.addresses) {
-      // more may be added meanwhile
-      const share = Math.max(0, end - clock.elapsed()) / (this.addresses.size - tried++)
-      try {
-        return await this.#initiate(await this.#dial(address, share, signal), signal)
-      } catch (error) {
-        if (signal.aborted) throw signal.reason
-        if (!GlueberryError.is(error, 'CONNECT_FAILED', 'CONNECT_TIMEOUT')) throw error
-        errors.push(error)
-      }
-    }
-    if (await this.#anySession(signal)) return
-    throw failure(peerId, errors)
-  }
-
-  async #dial(address: string, timeout: number, signal: AbortSignal): Promise<Link> {
-    const { peerId, dial, clock } = this.#options
-    const limit = deadline(
-      clock,
-      timeout,
-      () =>
-        new GlueberryError('CONNECT_TIMEOUT', `${address} did not answer within ${Math.round(timeout)} ms`, { peerId }),
-    )
-    try {
-      return await dial(address, AbortSignal.any([signal, limit.signal]))
-    } finally {
-      limit.cancel()
-    }
-  }
-
-  /** Whether a session that is under way, whoever began it, is established. */
-  async #anySession(signal: AbortSignal): Promise<boolean> {
-    while (this.#current === undefined && this.#underWay) {
-      await this.#change(signal)
-    }
-    return this.#current !== undefined
-  }
-
-  async #initiate(link: Link, signal: AbortSignal): Promise<void> {
-    const { context } = this.#options
-    const limit = deadline(
-      context.clock,
-      context.handshakeTimeout,
-      () =>
-        new GlueberryError('HANDSHAKE_TIMEOUT', `${link.peerId} did not answer within ${context.handshakeTimeout} ms`, {
-          peerId: link.peerId,
-        }),
-    )
-    let stream: ByteStream
-    try {
-      stream = await link.openStream(SESSION_PROTOCOL, AbortSignal.any([signal, limit.signal]))
-    } catch (error) {
-      link.abort(error as Error)
-      throw error
-    } finally {
-      limit.cancel()
-    }
-    const session = this.#open(link, stream)
-    try {
-      while (this.#current === undefined) {
-        if (!session.ended) await this.#change(signal)
-        else if (!(await this.#anySession(signal))) throw session.end?.reason.error ?? closedError(link.peerId)
-      }
-    } catch (error) {
-      this.#failedBy = session.end?.reason
-      session.abandon({ kind: 'local' })
-      throw error
-    }
+    else if (!this.#dialer.busy) this.#apply({ type: 'lost', reason })
   }
 
   #open(link: Link, stream: ByteStream): Session {
@@ -440,10 +342,6 @@ export class PeerConnection implements SessionOwner {
     await session.link.close()
   }
 
-  #change(signal: AbortSignal): Promise<void> {
-    return withSignal(new Promise((resolve) => this.#waiters.push(resolve)), signal)
-  }
-
   #notify(): void {
     for (const waiter of this.#waiters.splice(0)) waiter()
   }
@@ -454,44 +352,4 @@ export class PeerConnection implements SessionOwner {
     this.#state = state
     if (state !== before || events.length > 0) this.#options.changed(state, events)
   }
-}
-
-/** What a failed dial means for the peer's state. */
-function dialFailure(error: unknown): Reason {
-  if (!GlueberryError.is(error)) return { kind: 'local' }
-  return {
-    kind: GlueberryError.is(error, 'CONNECT_TIMEOUT', 'HANDSHAKE_TIMEOUT')
-      ? 'timeout'
-      : GlueberryError.is(error, 'CONNECT_FAILED')
-        ? 'io'
-        : 'authentication',
-    error,
-  }
-}
-
-function closedError(peerId: PeerId): GlueberryError {
-  return new GlueberryError('CONNECT_FAILED', `the session with ${peerId} ended before it was established`, { peerId })
-}
-
-/** Why no address led to the peer. */
-function failure(peerId: PeerId, errors: readonly GlueberryError[]): GlueberryError {
-  const [only] = errors
-  if (only === undefined) {
-    return new GlueberryError('PEER_UNKNOWN', `no address of ${peerId} is known`, {
-      peerId,
-      hint: 'connect with a multiaddr, or add the peer with addPeer',
-    })
-  }
-  if (errors.length === 1) return only
-  const hint = errors.find((error) => error.hint !== undefined)?.hint
-  const allSilent = errors.every(({ code }) => code === 'CONNECT_TIMEOUT')
-  return new GlueberryError(
-    allSilent ? 'CONNECT_TIMEOUT' : 'CONNECT_FAILED',
-    `no address of ${peerId} answered: ${errors.map(({ message }) => message).join('; ')}`,
-    {
-      peerId,
-      hint,
-      cause: new AggregateError(errors),
-    },
-  )
 }
