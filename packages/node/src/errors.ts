@@ -26,7 +26,7 @@ export type ErrorCode =
   | 'PEER_REMOVED'
   /** No address led to the peer, or the connection broke. */
   | 'CONNECT_FAILED'
-  /** No answer within `timeouts.connect`. */
+  /** No answer within `timeouts.connect`, or silence for `heartbeat.timeout`. */
   | 'CONNECT_TIMEOUT'
   /** The peer said nothing, or not enough, within `timeouts.handshake`. */
   | 'HANDSHAKE_TIMEOUT'

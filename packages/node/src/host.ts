@@ -5,9 +5,10 @@ import type { Connection, ConnectionGater, Stream } from '@libp2p/interface'
 import { tcp } from '@libp2p/tcp'
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
 import { createLibp2p, type Libp2p, type Libp2pOptions } from 'libp2p'
-import { Uint8ArrayList } from 'uint8arraylist'
-import { type Clock, deadline } from './clock.ts'
+import type { Clock } from './clock.ts'
 import { GlueberryError } from './errors.ts'
+import { Libp2pLink } from './libp2p-link.ts'
+import { Libp2pByteStream } from './libp2p-stream.ts'
 import { noiseCrypto } from './noise-crypto.ts'
 import { type PeerId, parsePeerId } from './peer-id.ts'
 import {
@@ -26,8 +27,6 @@ import {
 const YAMUX_FRAME = 65_507
 /** An inbound connection has its Noise and yamux by then, in milliseconds; libp2p's own 10 s would hold a slot too long. */
 const UPGRADE_TIMEOUT = 5000
-/** A graceful close of a stream or connection takes no longer, in milliseconds. */
-const CLOSE_TIMEOUT = 1000
 /** Each direction may have a stream for each of 64 names, twice while keys are renewed. */
 const DATA_STREAMS = 2 * 64 + 16
 const SESSION_STREAMS = 8
@@ -179,183 +178,14 @@ export class Libp2pHost implements Host {
   #link(connection: Connection): Libp2pLink {
     let link = this.#links.get(connection)
     if (link === undefined) {
-      link = new Libp2pLink(connection, this.#options, this.#admitted.get(endpoint(connection.remoteAddr).key))
+      link = new Libp2pLink(
+        connection,
+        { ...this.#options, streams: DATA_STREAMS },
+        this.#admitted.get(endpoint(connection.remoteAddr).key),
+      )
       this.#links.set(connection, link)
     }
     return link
-  }
-}
-
-class Libp2pLink implements Link {
-  readonly peerId: PeerId
-  readonly direction: Link['direction']
-  readonly #connection: Connection
-  readonly #options: Libp2pHostOptions
-  readonly #slot: AdmissionSlot | undefined
-
-  constructor(connection: Connection, options: Libp2pHostOptions, slot: AdmissionSlot | undefined) {
-    this.#connection = connection
-    this.#options = options
-    this.#slot = slot
-    this.peerId = parsePeerId(String(connection.remotePeer))
-    this.direction = connection.direction
-  }
-
-  sessionBegan(): void {
-    this.#slot?.sessionBegan()
-  }
-
-  established(): void {
-    this.#slot?.release()
-  }
-
-  async openStream(protocol: string, signal: AbortSignal): Promise<ByteStream> {
-    try {
-      const stream = await this.#connection.newStream(protocol, { signal, maxOutboundStreams: DATA_STREAMS })
-      return new Libp2pByteStream(stream, this.#options)
-    } catch (cause) {
-      if (signal.aborted) throw signal.reason
-      if (cause instanceof Error && cause.name === 'UnsupportedProtocolError') {
-        throw new GlueberryError('VERSION_MISMATCH', `${this.peerId} does not speak ${protocol}`, {
-          peerId: this.peerId,
-          hint: 'it is no Glueberry node, or one of another version',
-          cause,
-        })
-      }
-      throw new GlueberryError('CONNECT_FAILED', `${this.peerId} closed the connection`, {
-        peerId: this.peerId,
-        hint: 'it may have blocked this node, or have as many connections as it takes',
-        cause,
-      })
-    }
-  }
-
-  async close(): Promise<void> {
-    const limit = deadline(this.#options.clock, CLOSE_TIMEOUT, () => new Error('closing took too long'))
-    try {
-      await this.#connection.close({ signal: limit.signal })
-    } catch (error) {
-      this.#connection.abort(error as Error)
-    } finally {
-      limit.cancel()
-    }
-  }
-
-  abort(error: Error): void {
-    this.#connection.abort(error)
-  }
-
-  onClose(listener: (error?: Error) => void): void {
-    if (this.#connection.status !== 'open') return listener()
-    this.#connection.addEventListener('close', (event) => listener((event as Event & { error?: Error }).error), {
-      once: true,
-    })
-  }
-}
-
-class Libp2pByteStream implements ByteStream {
-  readonly chunks: AsyncIterable<Uint8Array>
-  readonly #stream: Stream
-  readonly #clock: Clock
-  readonly #unreadMax: number
-  readonly #over = Promise.withResolvers<void>()
-  #unread: Uint8Array[] = []
-  #unreadBytes = 0
-  #ended = false
-  #error: Error | undefined
-  #wake: (() => void) | undefined
-
-  constructor(stream: Stream, options: Libp2pHostOptions) {
-    this.#stream = stream
-    this.#clock = options.clock
-    this.#unreadMax = options.unreadMax
-    this.chunks = { [Symbol.asyncIterator]: () => this.#read() }
-    // A `message` listener takes everything at once: libp2p's own iterators buffer without a limit, or abort at 4 MiB.
-    stream.addEventListener('message', (event) => this.#push(event.data))
-    stream.addEventListener('end', () => this.#end())
-    stream.addEventListener('close', (event) => this.#end(event.error))
-  }
-
-  send(pieces: readonly Uint8Array[]): boolean {
-    return this.#stream.send(new Uint8ArrayList(...pieces))
-  }
-
-  get ended(): Promise<void> {
-    return this.#over.promise
-  }
-
-  writable(): Promise<void> {
-    const stream = this.#stream
-    // Not `stream.onDrain()`: its promise is never renewed, so from the second use on it returns at once.
-    return new Promise((resolve, reject) => {
-      if (stream.writeStatus !== 'writable') return reject(this.#error ?? new Error('the stream is closed'))
-      if (!stream.writableNeedsDrain) return resolve()
-      const settle = (): void => {
-        stream.removeEventListener('drain', settle)
-        stream.removeEventListener('close', settle)
-        if (stream.writeStatus === 'writable') resolve()
-        else reject(this.#error ?? new Error('the stream is closed'))
-      }
-      stream.addEventListener('drain', settle)
-      stream.addEventListener('close', settle)
-    })
-  }
-
-  async closeWrite(): Promise<void> {
-    const limit = deadline(this.#clock, CLOSE_TIMEOUT, () => new Error('closing took too long'))
-    try {
-      await this.#stream.close({ signal: limit.signal })
-    } catch (error) {
-      this.#stream.abort(error as Error)
-    } finally {
-      limit.cancel()
-    }
-  }
-
-  abort(error: Error): void {
-    this.#stream.abort(error)
-  }
-
-  #push(data: Uint8Array | Uint8ArrayList): void {
-    this.#unreadBytes += data.byteLength
-    if (this.#unreadBytes > this.#unreadMax) {
-      return this.#stream.abort(
-        new GlueberryError('PROTOCOL', `more than ${this.#unreadMax} bytes wait unread in one stream`),
-      )
-    }
-    if (data instanceof Uint8Array) this.#unread.push(data)
-    else this.#unread.push(...data)
-    this.#notify()
-  }
-
-  #end(error?: Error): void {
-    this.#ended = true
-    this.#error ??= error
-    this.#over.resolve()
-    this.#notify()
-  }
-
-  #notify(): void {
-    this.#wake?.()
-    this.#wake = undefined
-  }
-
-  async *#read(): AsyncGenerator<Uint8Array> {
-    for (;;) {
-      const unread = this.#unread
-      if (unread.length > 0) {
-        this.#unread = []
-        this.#unreadBytes = 0
-        yield* unread
-      } else if (this.#ended) {
-        if (this.#error !== undefined) throw this.#error
-        return
-      } else {
-        await new Promise<void>((resolve) => {
-          this.#wake = resolve
-        })
-      }
-    }
   }
 }
 

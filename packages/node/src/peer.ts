@@ -223,7 +223,7 @@ export class Peer {
     const { clock } = this.#context
     const { receiver } = this.traffic
     try {
-      const opener = session.opener(header.number)
+      const opener = session.keys.opener(header.number)
       await readDataStream(chunks, queue, {
         peerId: this.peerId,
         now: () => clock.now(),
@@ -279,7 +279,7 @@ export class Peer {
         try {
           const stream = await session.link.openStream(DATA_PROTOCOL, limit.signal)
           try {
-            const { header, sealer } = session.openSealer()
+            const { header, sealer } = session.keys.openSealer()
             return { stream, header, seal: (plaintext) => sealer.seal(plaintext) }
           } catch (error) {
             stream.abort(error as Error)

@@ -12,7 +12,8 @@ import { type Cancellable, type Clock, deadline } from '../clock.ts'
 import { GlueberryError } from '../errors.ts'
 import type { Reason } from '../events.ts'
 import { type PeerId, peerIdBytes } from '../peer-id.ts'
-import { Session, type SessionContext, type SessionEnd, type SessionOwner } from '../session/session.ts'
+import type { SessionEnd } from '../session/endings.ts'
+import { Session, type SessionContext, type SessionOwner } from '../session/session.ts'
 import type { ByteStream, Link } from '../transport.ts'
 import { arbitrate, decides } from './arbitration.ts'
 import { Dialer } from './dialer.ts'
@@ -153,7 +154,7 @@ export class PeerConnection implements SessionOwner {
   /** The session that a data stream's header names, if it may use it now. */
   sessionOf(link: Link, tag: Uint8Array): Session | undefined {
     for (const session of this.#sessions) {
-      if (session.link === link && session.readySent && session.matches(tag)) return session
+      if (session.link === link && session.readySent && session.keys.matches(tag)) return session
     }
     return undefined
   }

@@ -1,20 +1,14 @@
 import {
   type Acknowledgement,
   type ControlMessage,
-  dataCipher,
-  encodeDataHeader,
-  equalBytes,
   type GoodbyeReason,
   HANDSHAKE_BYTES_MAX,
   type IdentityKeys,
   type Ready,
-  RecordOpener,
-  RecordSealer,
   type Refusal,
   type SessionSecrets,
   type Setup,
   STREAM_NAMES_MAX,
-  WireError,
 } from '@glueberry/wire'
 import type { Cancellable, Clock } from '../clock.ts'
 import { GlueberryError } from '../errors.ts'
@@ -24,10 +18,11 @@ import { type PeerId, publicKeyOf } from '../peer-id.ts'
 import type { ByteStream, Link } from '../transport.ts'
 import { ApplicationHandshake, type HandshakePeer, type Verdict } from './application-handshake.ts'
 import { ControlChannel } from './control-channel.ts'
+import { endByError, endByGoodbye, type SessionEnd } from './endings.ts'
 import { Heartbeat } from './heartbeat.ts'
 import { initiate, respond } from './noise-handshake.ts'
-import { NumberWindow } from './number-window.ts'
 import { refusalError } from './refusals.ts'
+import { SessionKeys } from './session-keys.ts'
 
 /** What every session of a node is made with. */
 export interface SessionContext {
@@ -63,14 +58,6 @@ export interface SessionOwner {
   onEnd(session: Session, end: SessionEnd): void
 }
 
-export interface SessionEnd {
-  readonly reason: Reason
-  /** What was said to the peer, or by it. */
-  readonly goodbye?: GoodbyeReason
-  /** The refusal that ended it, whoever said it. */
-  readonly refusal?: Refusal
-}
-
 type Phase = 'noise' | 'setup' | 'handshake' | 'established' | 'ended'
 
 /** One session: its control stream from the first byte to the goodbye. It owns the stream and its keys, not the link. */
@@ -84,7 +71,7 @@ export class Session {
   readonly #application: ApplicationHandshake
   #phase: Phase = 'noise'
   #endedBy: SessionEnd | undefined
-  #secrets: SessionSecrets | undefined
+  #keys: SessionKeys | undefined
   #remote: Setup | undefined
   #remoteStreams = new Set<string>()
   #accepted = false
@@ -96,9 +83,7 @@ export class Session {
   #pongWanted: number | undefined // likewise
   #ping: { readonly number: number; readonly at: number } | undefined // the last one, until its pong
   #pings = 0
-  #nextStream = 0
   #heldStreams = 0
-  readonly #numbers = new NumberWindow()
   readonly #outcome = Promise.withResolvers<boolean>()
   /** Milliseconds of the last ping's round trip. */
   roundTrip: number | undefined
@@ -115,19 +100,17 @@ export class Session {
       ...context.heartbeat,
       ping: () => this.#sendPing(),
       dead: () =>
-        this.#fail(
-          new GlueberryError('CONNECT_FAILED', `${this.peerId} has been silent for ${context.heartbeat.timeout} ms`, {
+        this.fail(
+          new GlueberryError('CONNECT_TIMEOUT', `${this.peerId} has been silent for ${context.heartbeat.timeout} ms`, {
             peerId: this.peerId,
           }),
-          'timeout',
-          'timeout',
         ),
     })
   }
 
   /** Its id, once the keys are agreed on. */
   get id(): Uint8Array | undefined {
-    return this.#secrets?.id
+    return this.#keys?.id
   }
 
   /** The peer's SETUP, once it has come. */
@@ -186,12 +169,12 @@ export class Session {
         `${this.peerId} did not complete the handshake within ${handshakeTimeout} ms`,
         { peerId: this.peerId },
       )
-      this.#fail(error, 'timeout', 'timeout')
+      this.fail(error)
     }, handshakeTimeout)
     try {
       const secrets = await this.#agreeOnKeys()
       if (this.ended) return
-      this.#secrets = secrets
+      this.#keys = new SessionKeys(secrets, this.peerId)
       this.#phase = 'setup'
       this.#channel.secure(secrets.sendRoot, secrets.receiveRoot)
       this.#channel.send(this.#owner.setup())
@@ -200,10 +183,7 @@ export class Session {
         this.#heartbeat.heard()
         this.#handle(message)
       }
-      this.#fail(
-        new GlueberryError('CONNECT_FAILED', `${this.peerId} closed the session`, { peerId: this.peerId }),
-        'io',
-      )
+      this.fail(new GlueberryError('CONNECT_FAILED', `${this.peerId} closed the session`, { peerId: this.peerId }))
     } catch (error) {
       this.fail(error)
     }
@@ -266,28 +246,16 @@ export class Session {
     this.#heartbeat.heard()
   }
 
-  /** A number, key and header for a data stream that this side opens. */
-  openSealer(): { readonly header: Uint8Array; readonly sealer: RecordSealer } {
-    const { id, sendRoot } = this.#liveSecrets()
-    const number = this.#nextStream++
-    return { header: encodeDataHeader(id, number), sealer: new RecordSealer(dataCipher(sendRoot, number)) }
-  }
-
-  /** The key of a data stream that the peer has opened. @throws GlueberryError `PROTOCOL` for a number that was used before */
-  opener(number: number): RecordOpener {
-    if (!this.#numbers.accept(number)) throw this.#protocolError(`data stream ${number} came twice, or far too late`)
-    return new RecordOpener(dataCipher(this.#liveSecrets().receiveRoot, number))
+  /** The keys of its data streams. @throws GlueberryError before they are agreed on */
+  get keys(): SessionKeys {
+    if (this.#keys === undefined) throw this.#overError()
+    return this.#keys
   }
 
   /** Streams that come before the peer's READY wait for it, with what was sent on them: no more than it has names for. */
   mayHoldStream(names: number): boolean {
     if (!this.established) this.#heldStreams++
     return this.#heldStreams <= names
-  }
-
-  /** Whether a data stream's header names this session. */
-  matches(tag: Uint8Array): boolean {
-    return this.#secrets !== undefined && equalBytes(this.#secrets.id.subarray(0, tag.length), tag)
   }
 
   /** Ends it with a word to the peer. */
@@ -300,43 +268,15 @@ export class Session {
 
   /** Ends it because of an error, ours or the stream's. */
   fail(error: unknown): void {
-    if (error instanceof WireError) {
-      const kind =
-        error.code === 'INVALID_IDENTITY' || (error.code === 'AUTHENTICATION' && this.#phase === 'noise')
-          ? 'authentication'
-          : 'protocol'
-      return this.#fail(
-        new GlueberryError('PROTOCOL', `${this.peerId} broke the protocol: ${error.message}`, {
-          peerId: this.peerId,
-          cause: error,
-        }),
-        kind,
-        'protocol',
-      )
-    }
-    if (!GlueberryError.is(error)) {
-      const text = error instanceof Error ? error.message : String(error)
-      return this.#fail(
-        new GlueberryError('CONNECT_FAILED', `the connection to ${this.peerId} broke: ${text}`, {
-          peerId: this.peerId,
-          cause: error,
-        }),
-        'io',
-      )
-    }
-    if (error.code === 'PROTOCOL') return this.#fail(error, 'protocol', 'protocol')
-    this.#fail(error, error.code === 'CONNECT_FAILED' ? 'io' : 'authentication')
+    if (this.ended) return
+    const end = endByError(error, this.peerId, this.#keys !== undefined)
+    if (end.goodbye !== undefined) this.#send({ type: 'goodbye', reason: end.goodbye })
+    this.#end(end)
   }
 
   /** Ends it without a word, for `reason`. */
   abandon(reason: Reason): void {
     this.#end({ reason })
-  }
-
-  #fail(error: GlueberryError, kind: Reason['kind'], goodbye?: GoodbyeReason): void {
-    if (this.ended) return
-    if (goodbye !== undefined) this.#send({ type: 'goodbye', reason: goodbye })
-    this.#end({ reason: { kind, error }, ...(goodbye === undefined ? {} : { goodbye }) })
   }
 
   #agreeOnKeys(): Promise<SessionSecrets> {
@@ -382,7 +322,7 @@ export class Session {
       case 'pong':
         return this.#handlePong(message.number)
       case 'goodbye':
-        return this.#end({ reason: goodbyeReason(message.reason, this.peerId), goodbye: message.reason })
+        return this.#end(endByGoodbye(message.reason, this.peerId))
       case 'renew': // key renewal is the initiator's to begin; it does so by its own limits
       case 'unknown':
         return
@@ -415,12 +355,6 @@ export class Session {
     this.#heartbeat.start()
     this.#owner.onEstablished(this)
     this.#outcome.resolve(!this.ended)
-  }
-
-  /** After the end they are zeros: nothing may be derived from them. */
-  #liveSecrets(): SessionSecrets {
-    if (this.#secrets === undefined || this.ended) throw this.#overError()
-    return this.#secrets
   }
 
   #overError(): GlueberryError {
@@ -480,7 +414,7 @@ export class Session {
   }
 
   #send(message: Exclude<ControlMessage, { type: 'unknown' }>): void {
-    if (this.#secrets === undefined || this.ended) return
+    if (this.#keys === undefined || this.ended) return
     try {
       this.#channel.send(message)
     } catch {
@@ -505,26 +439,8 @@ export class Session {
       reason: end.reason.kind,
       error: end.reason.error?.message,
     })
-    this.#secrets?.sendRoot.fill(0)
-    this.#secrets?.receiveRoot.fill(0)
+    this.#keys?.destroy()
     this.#owner.onEnd(this, end)
     void this.#channel.close()
-  }
-}
-
-function goodbyeReason(reason: GoodbyeReason, peerId: PeerId): Reason {
-  switch (reason) {
-    case 'protocol':
-      return {
-        kind: 'protocol',
-        error: new GlueberryError('PROTOCOL', `${peerId} says that this node broke the protocol`, { peerId }),
-      }
-    case 'timeout':
-      return {
-        kind: 'timeout',
-        error: new GlueberryError('HANDSHAKE_TIMEOUT', `${peerId} waited too long for this node`, { peerId }),
-      }
-    default:
-      return { kind: 'remote' }
   }
 }

@@ -1,0 +1,123 @@
+import type { Stream } from '@libp2p/interface'
+import { Uint8ArrayList } from 'uint8arraylist'
+import { type Clock, deadline } from './clock.ts'
+import { GlueberryError } from './errors.ts'
+import type { ByteStream } from './transport.ts'
+
+/** A graceful close takes no longer, in milliseconds. */
+const CLOSE_TIMEOUT = 1000
+
+/** Closes by `close`, in a bounded time, or else by `abort`. */
+export async function closeWithin(
+  clock: Clock,
+  it: { close(options: { signal: AbortSignal }): Promise<void>; abort(error: Error): void },
+): Promise<void> {
+  const limit = deadline(clock, CLOSE_TIMEOUT, () => new Error('closing took too long'))
+  try {
+    await it.close({ signal: limit.signal })
+  } catch (error) {
+    it.abort(error as Error)
+  } finally {
+    limit.cancel()
+  }
+}
+
+/** A libp2p stream. */
+export class Libp2pByteStream implements ByteStream {
+  readonly chunks: AsyncIterable<Uint8Array>
+  readonly #stream: Stream
+  readonly #clock: Clock
+  readonly #unreadMax: number
+  readonly #over = Promise.withResolvers<void>()
+  #unread: Uint8Array[] = []
+  #unreadBytes = 0
+  #ended = false
+  #error: Error | undefined
+  #wake: (() => void) | undefined
+
+  constructor(stream: Stream, options: { readonly clock: Clock; readonly unreadMax: number }) {
+    this.#stream = stream
+    this.#clock = options.clock
+    this.#unreadMax = options.unreadMax
+    this.chunks = { [Symbol.asyncIterator]: () => this.#read() }
+    // A `message` listener takes everything at once: libp2p's own iterators buffer without a limit, or abort at 4 MiB.
+    stream.addEventListener('message', (event) => this.#push(event.data))
+    stream.addEventListener('end', () => this.#end())
+    stream.addEventListener('close', (event) => this.#end(event.error))
+  }
+
+  send(pieces: readonly Uint8Array[]): boolean {
+    return this.#stream.send(new Uint8ArrayList(...pieces))
+  }
+
+  get ended(): Promise<void> {
+    return this.#over.promise
+  }
+
+  writable(): Promise<void> {
+    const stream = this.#stream
+    // Not `stream.onDrain()`: its promise is never renewed, so from the second use on it returns at once.
+    return new Promise((resolve, reject) => {
+      if (stream.writeStatus !== 'writable') return reject(this.#error ?? new Error('the stream is closed'))
+      if (!stream.writableNeedsDrain) return resolve()
+      const settle = (): void => {
+        stream.removeEventListener('drain', settle)
+        stream.removeEventListener('close', settle)
+        if (stream.writeStatus === 'writable') resolve()
+        else reject(this.#error ?? new Error('the stream is closed'))
+      }
+      stream.addEventListener('drain', settle)
+      stream.addEventListener('close', settle)
+    })
+  }
+
+  async closeWrite(): Promise<void> {
+    await closeWithin(this.#clock, this.#stream)
+  }
+
+  abort(error: Error): void {
+    this.#stream.abort(error)
+  }
+
+  #push(data: Uint8Array | Uint8ArrayList): void {
+    this.#unreadBytes += data.byteLength
+    if (this.#unreadBytes > this.#unreadMax) {
+      return this.#stream.abort(
+        new GlueberryError('PROTOCOL', `more than ${this.#unreadMax} bytes wait unread in one stream`),
+      )
+    }
+    if (data instanceof Uint8Array) this.#unread.push(data)
+    else this.#unread.push(...data)
+    this.#notify()
+  }
+
+  #end(error?: Error): void {
+    this.#ended = true
+    this.#error ??= error
+    this.#over.resolve()
+    this.#notify()
+  }
+
+  #notify(): void {
+    this.#wake?.()
+    this.#wake = undefined
+  }
+
+  async *#read(): AsyncGenerator<Uint8Array> {
+    for (;;) {
+      const unread = this.#unread
+      if (unread.length > 0) {
+        this.#unread = []
+        this.#unreadBytes = 0
+        yield* unread
+      } else if (this.#ended) {
+        if (this.#error !== undefined) throw this.#error
+        return
+      } else {
+        await new Promise<void>((resolve) => {
+          this.#wake = resolve
+        })
+      }
+    }
+  }
+}
