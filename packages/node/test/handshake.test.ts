@@ -1,6 +1,7 @@
 import { eventually, makeNode, pair } from '@glueberry/testkit'
 import { expect, test } from 'vitest'
-import type { HandshakePeer, Verdict } from '../src/index.ts'
+import { type HandshakePeer, Identity, Node, type Verdict } from '../src/index.ts'
+import { HandClock } from './support/hand-clock.ts'
 
 const accepting = async (peer: HandshakePeer): Promise<Verdict> => peer.accept()
 
@@ -98,21 +99,33 @@ test.each([
 })
 
 test('a handshake that never decides is ended by the time-out, and its signal tells it so', async () => {
-  const aborted = Promise.withResolvers<void>()
-  await using alice = await makeNode({
-    streams: ['x'],
-    timeouts: { handshake: 100 },
-    handshake: (peer) =>
-      new Promise((_, reject) => {
-        peer.signal.addEventListener('abort', () => {
-          aborted.resolve()
-          reject(peer.signal.reason)
+  const clock = new HandClock(12_345)
+  const [began, aborted] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+  const alice = new Node(
+    {
+      identity: Identity.generate(),
+      listen: ['/ip4/127.0.0.1/tcp/0'],
+      streams: ['x'],
+      timeouts: { handshake: 12_345 },
+      handshake: (peer) => {
+        began.resolve()
+        return new Promise((_, reject) => {
+          peer.signal.addEventListener('abort', () => {
+            aborted.resolve()
+            reject(peer.signal.reason)
+          })
         })
-      }),
-  })
-  await using bob = await makeNode({ streams: ['x'], timeouts: { handshake: 100 } })
-  await expect(bob.node.connect(alice.node.addrs)).rejects.toMatchObject({ code: 'HANDSHAKE_TIMEOUT' })
-  await aborted.promise
+      },
+    },
+    clock.platform,
+  )
+  await alice.start()
+  await using bob = await makeNode({ streams: ['x'] })
+  const outcome = expect(bob.node.connect(alice.addrs)).rejects.toMatchObject({ code: 'HANDSHAKE_TIMEOUT' })
+  await began.promise
+  clock.fire()
+  await Promise.all([outcome, aborted.promise])
+  await alice.stop()
 })
 
 test('a flood of handshake messages ends the session, not the node', async () => {

@@ -8,6 +8,8 @@ import { tcp } from '@libp2p/tcp'
 import { multiaddr } from '@multiformats/multiaddr'
 import { createLibp2p } from 'libp2p'
 import { describe, expect, test } from 'vitest'
+import { Identity, Node } from '../src/index.ts'
+import { HandClock } from './support/hand-clock.ts'
 import { RawPeer } from './support/raw-peer.ts'
 
 const open = (changes: Partial<Open> = {}): Uint8Array =>
@@ -156,19 +158,31 @@ test('READY that claims what was never sent ends the session', async () => {
 })
 
 test('garbage instead of a handshake, and silence: nothing is remembered, others are served', async () => {
-  await using victim = await makeNode<'x'>({ streams: ['x'], timeouts: { handshake: 200 } })
-  await using garbage = await new RawPeer().connect(victim.node)
-  await using silent = await new RawPeer().connect(victim.node)
-  garbage.stream.send([Uint8Array.of(64, ...new Uint8Array(64).fill(7))])
-  await using large = await new RawPeer().connect(victim.node)
-  large.stream.send([Uint8Array.of(0xff, 0xff, 0xff, 0xff, 0x7f)])
-  const closed = [garbage, silent, large].map(
-    (peer) => new Promise<void>((resolve) => peer.link.onClose(() => resolve())),
+  const clock = new HandClock(12_345)
+  const victim = new Node(
+    {
+      identity: Identity.generate(),
+      listen: ['/ip4/127.0.0.1/tcp/0'],
+      streams: ['x'],
+      timeouts: { handshake: 12_345 },
+    },
+    clock.platform,
   )
-  await Promise.all(closed)
-  await eventually(() => victim.node.listPeers().length === 0)
+  await victim.start()
+  await using garbage = await new RawPeer().connect(victim)
+  await using large = await new RawPeer().connect(victim)
+  await using silent = await new RawPeer().connect(victim)
+  const closed = (peer: RawPeer) => new Promise<void>((resolve) => peer.link.onClose(() => resolve()))
+  garbage.stream.send([Uint8Array.of(64, ...new Uint8Array(64).fill(7))])
+  large.stream.send([Uint8Array.of(0xff, 0xff, 0xff, 0xff, 0x7f)])
+  await Promise.all([closed(garbage), closed(large)])
+  await eventually(() => victim.listPeers().length === 1) // who says nothing is still waited for
+  clock.fire()
+  await closed(silent)
+  await eventually(() => victim.listPeers().length === 0)
   await using honest = await makeNode({ streams: ['x'] })
-  await honest.node.connect(victim.node.addrs)
+  await honest.node.connect(victim.addrs)
+  await victim.stop()
 })
 
 describe('who is dialed', () => {

@@ -119,7 +119,7 @@ test('an address that never answers leaves time for the next one', async () => {
   await new Promise((resolve) => silent.once('listening', resolve))
   const { port } = silent.address() as { port: number }
   await using alice = await makeNode({ streams: ['x'] })
-  await using bob = await makeNode({ streams: ['x'], timeouts: { connect: 1000 } })
+  await using bob = await makeNode({ streams: ['x'], timeouts: { connect: 6000 } })
   const hole = `/ip4/127.0.0.1/tcp/${port}/p2p/${alice.node.peerId}`
   expect(await bob.node.connect([hole, ...alice.node.addrs])).toBe(alice.node.peerId)
   await bob.node.removePeer(alice.node.peerId)
