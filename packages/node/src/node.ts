@@ -281,8 +281,9 @@ export class Node<S extends string = string> implements AsyncDisposable {
     return this.subscribeEvents({ peers: [peer] })
   }
 
-  /** Events that tell of a peer's coming into one of these states. */
+  /** Events that tell of a peer's coming into one of these states. @throws GlueberryError `INVALID_OPTION` for one that no event tells of */
   eventsForStates(...states: readonly PeerState[]): EventSubscription {
+    checkTypes(states as readonly EventType[])
     return this.subscribeEvents({
       types: CONNECTION_EVENTS.filter((type) => states.includes(type)),
     }) as EventSubscription

@@ -257,6 +257,7 @@ export class Peer {
     this.traffic.abandon(code, message) // before the session goes: who waits must not be accepted for a later one
     const error = new GlueberryError(code, message, { peerId: this.peerId })
     this.connection.disconnect(reason === 'stopped' ? 'stopped' : 'disconnected', error)
+    for (const inbox of this.traffic.receiver.inboxes) this.#context.delivery.withdraw(inbox)
     this.traffic.receiver.clear()
     this.connection.dispose(error)
     if (this.#known) this.connection.close(reason)

@@ -106,6 +106,11 @@ test('filters by type, by peer and by state', async () => {
   expect(counted).toEqual([b.node.peerId])
 })
 
+test('a state that no event tells of is refused', async () => {
+  await using made = await makeNode({ streams: ['x'] })
+  expect(() => made.node.eventsForStates('draining')).toThrow(expect.objectContaining({ code: 'INVALID_OPTION' }))
+})
+
 test('a handler may call anything, stop too; what it throws or rejects with is logged and harms nobody', async () => {
   const errors: string[] = []
   const nothing = (): void => {}

@@ -26,6 +26,9 @@ type WithoutPeer<E> = E extends { readonly peerId: unknown } ? Omit<E, 'peerId'>
 /** An event of the peer that the state belongs to. */
 export type ConnectionEvent = WithoutPeer<NewEvent>
 
+/** States whose end `disconnected` tells of, whatever ends them. */
+const CONNECTED: ReadonlySet<PeerState> = new Set<PeerState>(['connected', 'established', 'draining'])
+
 export const INITIAL_STATE: ConnectionState = { name: 'disconnected' }
 
 /** The one place where a peer's state changes. Pure; the events are delivered after it. */
@@ -53,10 +56,9 @@ export function transition(
         : { state: { name: 'disconnected' }, events: [{ type: 'disconnected', reason: input.reason }] }
     case 'refused': {
       const cooldown = { type: 'cooldown', until: input.until, reason: input.reason } as const
-      const wasThere = state.name === 'established' || state.name === 'connected' || state.name === 'draining'
       return {
         state: { name: 'cooldown', until: input.until },
-        events: wasThere ? [{ type: 'disconnected', reason: input.reason }, cooldown] : [cooldown],
+        events: CONNECTED.has(state.name) ? [{ type: 'disconnected', reason: input.reason }, cooldown] : [cooldown],
       }
     }
     case 'cooldown-over':
@@ -64,11 +66,10 @@ export function transition(
     case 'drain':
       return state.name === 'established' ? { state: { ...state, name: 'draining' }, events: [] } : stay
     case 'close': {
-      const wasThere = state.name === 'established' || state.name === 'connected' || state.name === 'draining'
       const closed = { type: 'closed', reason: input.reason } as const
       return {
         state: { name: 'closed' },
-        events: wasThere ? [{ type: 'disconnected', reason: { kind: 'local' } }, closed] : [closed],
+        events: CONNECTED.has(state.name) ? [{ type: 'disconnected', reason: { kind: 'local' } }, closed] : [closed],
       }
     }
   }

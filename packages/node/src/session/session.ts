@@ -9,6 +9,7 @@ import {
   type SessionSecrets,
   type Setup,
   STREAM_NAMES_MAX,
+  WireError,
 } from '@glueberry/wire'
 import type { Cancellable, Clock } from '../clock.ts'
 import { GlueberryError } from '../errors.ts'
@@ -417,8 +418,9 @@ export class Session {
     if (this.#keys === undefined || this.ended) return
     try {
       this.#channel.send(message)
-    } catch {
-      // The stream is closed: its reader ends the session, with the better reason.
+    } catch (error) {
+      // A closed stream is told by its reader, with the better reason. What cannot be encoded or sealed is our own end.
+      if (error instanceof WireError) this.#end(endByError(error, this.peerId, true))
     }
   }
 

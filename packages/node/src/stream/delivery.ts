@@ -55,6 +55,12 @@ export class Delivery {
     this.#consumers.get(inbox.name)?.wake()
   }
 
+  /** What is in this inbox is gone, with its peer. */
+  withdraw(inbox: Inbox): void {
+    this.#ready.get(inbox.name)?.delete(inbox)
+    this.#checkIdle()
+  }
+
   /** The pull form. @throws GlueberryError `STREAM_TAKEN` */
   messages(names: readonly string[]): AsyncInbox<Message> {
     const iterator: MessageIterator = new MessageIterator({

@@ -23,9 +23,8 @@ import {
   takeHandshakeMessage,
   takeRecord,
 } from '../../src/index.ts'
-import { NoiseKk } from '../../src/noise-kk.ts'
 import { controlMessages } from './samples.ts'
-import { countingRandom, handshake, initiatorKeys, responderKeys } from './transcript.ts'
+import { bareInitiator, countingRandom, handshake, initiatorKeys, responderKeys } from './transcript.ts'
 
 /** A decoder, bytes that it accepts, and how large a share of all inputs it gets. */
 export interface Decoder {
@@ -50,16 +49,7 @@ const b = responderKeys()
 const transcript = handshake()
 
 /** A proper Noise message 1 from a proper peer, around a payload that is not proper. */
-function message1With(payload: Uint8Array): Uint8Array {
-  const e = responderKeys()
-  return new NoiseKk({
-    initiator: true,
-    prologue: concat(Buffer.from('glueberry/2\0'), a.peerId, b.peerId),
-    s: { publicKey: toX25519(a.publicKey), sharedSecret: (remote) => a.sharedSecret(remote) },
-    e: { publicKey: toX25519(e.publicKey), sharedSecret: (remote) => e.sharedSecret(remote) },
-    rs: toX25519(b.publicKey),
-  }).writeMessage1(payload)
-}
+const message1With = (payload: Uint8Array): Uint8Array => bareInitiator().writeMessage1(payload)
 
 const frames = new FrameBuffer(64)
 frames.append(FrameType.FRAGMENT, new Uint8Array(300))

@@ -1,4 +1,7 @@
+import { concat } from '../../src/bytes.ts'
+import { toX25519 } from '../../src/identity-keys.ts'
 import { IdentityKeys, Initiator, Responder, type SessionSecrets } from '../../src/index.ts'
+import { NoiseKk } from '../../src/noise-kk.ts'
 
 /** Bytes that a test can repeat: a counter, in the place of chance. */
 export function countingRandom(start: number): (length: number) => Uint8Array {
@@ -37,4 +40,16 @@ export function handshake(previousSessionId?: Uint8Array): {
   const answer = initiator.readMessage2(accepted.message)
   if (!('secrets' in answer)) throw new Error('refused')
   return { message1, message2: accepted.message, initiator: answer.secrets, responder: accepted.secrets }
+}
+
+/** The initiator's Noise state without what this package puts into its payload: for a peer that says something else. */
+export function bareInitiator(): NoiseKk {
+  const [a, b, e] = [initiatorKeys(), responderKeys(), new IdentityKeys(new Uint8Array(32).fill(3))]
+  return new NoiseKk({
+    initiator: true,
+    prologue: concat(Buffer.from('glueberry/2\0'), a.peerId, b.peerId),
+    s: { publicKey: toX25519(a.publicKey), sharedSecret: (remote) => a.sharedSecret(remote) },
+    e: { publicKey: toX25519(e.publicKey), sharedSecret: (remote) => e.sharedSecret(remote) },
+    rs: toX25519(b.publicKey),
+  })
 }
