@@ -160,6 +160,18 @@ describe('leaving', () => {
     silent.close()
   })
 
+  test('signals from the very first moment on: never a stack trace, whatever they hit', async () => {
+    for (let round = 0; round < 3; round++) {
+      await using child = chat()
+      const signals = setInterval(() => child.kill('SIGTERM'), 5 + 100 * round)
+      const outcome = await child.ended
+      clearInterval(signals)
+      // Killed before its first line of code ran, left in good order, or by a later signal at once.
+      expect(['SIGTERM', 0, 143]).toContain(outcome)
+      noStack(child)
+    }
+  })
+
   test('a broken pipe ends it quietly', async () => {
     await using both = await two()
     const { host, guest } = both

@@ -78,19 +78,26 @@ const RETRYABLE: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
 export interface ErrorDetails {
   /** What to do about it, for a person. */
   readonly hint?: string | undefined
+  /** The peer that it is about. */
   readonly peerId?: PeerId | undefined
+  /** The stream name that it is about. */
   readonly stream?: string | undefined
+  /** The error behind it. */
   readonly cause?: unknown
 }
 
 /** The one class of error that this library throws and rejects with, besides an aborted signal's own `reason`. */
 export class GlueberryError<C extends ErrorCode = ErrorCode> extends Error {
   override readonly name = 'GlueberryError'
+  /** What to decide by. */
   readonly code: C
   /** Whether the same call may succeed later, with nothing changed. */
   readonly retryable: boolean
+  /** What to do about it, for a person. */
   declare readonly hint?: string
+  /** The peer that it is about. */
   declare readonly peerId?: PeerId
+  /** The stream name that it is about. */
   declare readonly stream?: string
 
   constructor(code: C, message: string, details: ErrorDetails = {}) {

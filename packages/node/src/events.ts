@@ -32,12 +32,15 @@ export type NodeState = 'idle' | 'starting' | 'running' | 'draining' | 'stopping
  * program asked for it (`local`).
  */
 export type Reason = {
+  /** What was seen. */
   readonly kind: 'io' | 'remote' | 'protocol' | 'authentication' | 'timeout' | 'local'
+  /** The error behind it, where there is one. */
   readonly error?: GlueberryError
 }
 
 /** What every event of a peer carries. */
 export interface ForPeer {
+  /** Whom it is about. */
   readonly peerId: PeerId
   /** When, in milliseconds since 1970. */
   readonly at: number
@@ -73,6 +76,7 @@ export type NodeEvent =
   /** Something went wrong that no call could be told of. */
   | { readonly type: 'error'; readonly error: GlueberryError; readonly at: number }
 
+/** What an event is about. */
 export type EventType = NodeEvent['type']
 /** Every type of event, to check what was asked for. */
 export const EVENT_TYPES: ReadonlySet<string> = new Set<EventType>([
@@ -105,6 +109,7 @@ export interface Inbox<T> extends AsyncDisposable {
 
 /** Something that can be closed, once or more often. */
 export interface Closable extends AsyncDisposable {
+  /** Ends it; all calls get one result. */
   close(): Promise<void>
 }
 
@@ -112,6 +117,7 @@ export interface Closable extends AsyncDisposable {
 export interface EventSubscription<E = NodeEvent> extends Inbox<E> {
   /** How many events this subscriber has missed so far. */
   readonly dropped: number
+  /** Ends it, with what is buffered. */
   close(): Promise<void>
 }
 

@@ -22,6 +22,7 @@ import type { Message } from './stream/message.ts'
 
 /** A wait that its caller can give up; it then rejects with the signal's reason. */
 export interface Wait {
+  /** Aborts the wait. */
   signal?: AbortSignal | undefined
 }
 
@@ -29,6 +30,7 @@ export interface Wait {
 export interface Health {
   /** The node runs. */
   readonly ok: boolean
+  /** Where the node is in its life. */
   readonly status: NodeState
   /** How many peers are in each state. */
   readonly peers: Readonly<Record<PeerState, number>>
@@ -80,6 +82,7 @@ export class Node<S extends string = string> implements AsyncDisposable {
     return this
   }
 
+  /** Its own id. */
   get peerId(): PeerId {
     return this.#life.settings.identity.peerId
   }
@@ -94,6 +97,7 @@ export class Node<S extends string = string> implements AsyncDisposable {
     return this.#life.addresses
   }
 
+  /** Where it is in its life; the event `status` tells of changes. */
   get status(): NodeState {
     return this.#life.status
   }

@@ -22,6 +22,7 @@ export interface NodeOptions<S extends string> {
   network?: string
   /** Decides about each peer, after it has been authenticated. Default: accepts everyone. */
   handshake?: (peer: HandshakePeer) => Promise<Verdict>
+  /** Credit and buffers. */
   flow?: {
     /** Credit that a peer gets for one name, in cost: a message costs its size + 256. Default 8 MiB. */
     window?: number
@@ -34,12 +35,14 @@ export interface NodeOptions<S extends string> {
     /** What all peers' unread messages together may take here. Default 512 MiB. */
     nodeBudget?: number
   }
+  /** How silence is noticed. */
   heartbeat?: {
     /** How often a peer is pinged. Default 3 s. */
     interval?: number
     /** After how much silence a peer is taken for dead; more than `interval`. Default 9 s. */
     timeout?: number
   }
+  /** How long things may take. */
   timeouts?: {
     /** For a dial. Default 30 s. */
     connect?: number
@@ -52,6 +55,7 @@ export interface NodeOptions<S extends string> {
     /** How long a refused peer is left alone, and not admitted. Default 60 s. */
     cooldown?: number
   }
+  /** How much of things there may be. */
   limits?: {
     /** The largest message, sent or accepted. Default 1 MiB, at most 64 MiB, and it must fit into `flow.window`. */
     messageSize?: number
@@ -74,6 +78,7 @@ export interface NodeOptions<S extends string> {
   logger?: Logger
   /** Stops the node when it aborts. */
   signal?: AbortSignal | undefined
+  /** Transports and services beyond TCP, as libp2p takes them. */
   libp2p?: Libp2pOptions
 }
 

@@ -22,13 +22,17 @@ import { type ByteStream, DATA_PROTOCOL, type Direction, type Link } from './tra
 
 /** What is known of a peer: a frozen value that stays identical until something changes. */
 export interface PeerInfo {
+  /** Whose it is. */
   readonly peerId: PeerId
+  /** How things are with it. */
   readonly state: PeerState
   /** Who dialed, while there is a connection. */
   readonly direction?: Direction
   /** In the address book. */
   readonly saved: boolean
+  /** Where it may be, in the order in which that is tried. */
   readonly addresses: readonly Multiaddr[]
+  /** As `addPeer` was told. */
   readonly metadata: Readonly<Record<string, string>>
   /** The next attempt to reach it. */
   readonly retry?: { readonly attempt: number; readonly at: number }

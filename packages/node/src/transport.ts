@@ -6,6 +6,7 @@ import type { PeerId } from './peer-id.ts'
 export const SESSION_PROTOCOL = '/glueberry/session/2.0.0'
 export const DATA_PROTOCOL = '/glueberry/data/2.0.0'
 
+/** Who dialed: `inbound` is the other side. */
 export type Direction = 'inbound' | 'outbound'
 
 /** One stream of bytes. */

@@ -14,6 +14,7 @@ export class ByteQueue {
     return this.#length
   }
 
+  /** Adds what has arrived; it is kept as it is, not copied. */
   push(chunk: Uint8Array): void {
     if (chunk.length === 0) return
     this.#chunks.push(chunk)

@@ -41,7 +41,9 @@ export interface Setup {
 
 /** How far a receiver is with a sender's running instance, for one name. */
 export interface Position {
+  /** Highest sequence that has arrived. */
   readonly received: number
+  /** Highest sequence such that the application has consumed it and all before it. */
   readonly consumed: number
 }
 
@@ -52,11 +54,13 @@ export interface Ready {
   readonly memory: Uint8Array
   /** First limit for each name that is accepted, in cost. */
   readonly limits: ReadonlyMap<string, number>
+  /** How far this side is with each name that was used. */
   readonly positions: ReadonlyMap<string, Position>
 }
 
 /** What a receiver grants and has consumed, for one name. */
 export interface Acknowledgement {
+  /** The stream's name. */
   readonly name: string
   /** Highest sequence that the application has taken of this sender's instance; 0 = nothing known. */
   readonly consumed: number

@@ -16,6 +16,7 @@ export type WireErrorCode =
 /** The only error that this package throws on bad bytes and bad keys. */
 export class WireError extends Error {
   override readonly name = 'WireError'
+  /** What to decide by. */
   readonly code: WireErrorCode
 
   constructor(code: WireErrorCode, message: string, options?: ErrorOptions) {

@@ -27,6 +27,7 @@ export const MESSAGE_OVERHEAD = 256
 
 /** What the first frame of a data stream says. */
 export interface Open {
+  /** The stream's name. */
   readonly name: string
   /** Sequence of the first message on this stream, from 1. */
   readonly firstSequence: number
@@ -110,10 +111,15 @@ export class FrameBuffer {
  * `start` and `end` enclose a part's bytes, and `open` is what OPEN says. No object is made for a message.
  */
 export class FrameCursor {
+  /** The record's plaintext. */
   readonly bytes: Uint8Array<ArrayBuffer>
+  /** What the present frame is. */
   type: FrameType = FrameType.FIN
+  /** Where a part's bytes begin. */
   start = 0
+  /** Where the present frame ends: for a part, its bytes too. */
   end = 0
+  /** What OPEN says, once it was passed. */
   open: Open | undefined
 
   constructor(plaintext: Uint8Array<ArrayBuffer>) {

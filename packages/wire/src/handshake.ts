@@ -27,7 +27,9 @@ const KEM_MESSAGE_LENGTH = 32
 export interface SessionSecrets {
   /** The handshake hash, the same at both ends. */
   readonly id: Uint8Array<ArrayBuffer>
+  /** 32 bytes: what this side's keys are derived from. */
   readonly sendRoot: Uint8Array<ArrayBuffer>
+  /** 32 bytes: the same for the other direction. */
   readonly receiveRoot: Uint8Array<ArrayBuffer>
 }
 
@@ -37,7 +39,9 @@ export interface Hello {
   readonly network: string
 }
 
+/** What either side of a handshake needs. */
 export interface HandshakeOptions {
+  /** Own long-term keys. */
   readonly identity: IdentityKeys
   /** The remote's Ed25519 public key, as libp2p has proven it. */
   readonly remotePublicKey: Uint8Array
@@ -63,6 +67,7 @@ export class Initiator {
     this.#network = options.network
   }
 
+  /** Message 1, once. @throws WireError `DESTROYED` */
   writeMessage1(): Uint8Array<ArrayBuffer> {
     const kem = this.#kem ?? fail('DESTROYED', 'this handshake is over')
     const payload = encodeCbor({ version: PROTOCOL_VERSION, network: this.#network, kem: kem.publicKey })

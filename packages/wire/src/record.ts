@@ -36,6 +36,7 @@ export class RecordSealer {
     return record
   }
 
+  /** Forgets the key; every later use throws. */
   destroy(): void {
     this.#cipher.destroy()
   }
@@ -58,6 +59,7 @@ export class RecordOpener {
     return this.#cipher.open(record.subarray(LENGTH_BYTES), record.subarray(0, LENGTH_BYTES))
   }
 
+  /** Forgets the key; every later use throws. */
   destroy(): void {
     this.#cipher.destroy()
   }

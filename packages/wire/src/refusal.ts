@@ -30,6 +30,7 @@ const REFUSAL_CODES: readonly RefusalCode[] = [
 
 /** Said instead of going on; final for this attempt. */
 export interface Refusal {
+  /** Why, to decide by. */
   readonly code: RefusalCode
   /** For a person; at most 256 characters on the wire. */
   readonly reason: string

@@ -5,6 +5,7 @@ import type { PeerId } from '../peer-id.ts'
 export interface Block {
   /** Milliseconds since 1970; for ever when absent. */
   readonly until?: number
+  /** As `blockPeer` was told. */
   readonly reason?: string
 }
 

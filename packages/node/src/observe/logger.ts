@@ -1,8 +1,12 @@
 /** Where a node logs to: the part of pino's and the console's interface that it needs. */
 export interface Logger {
+  /** Every transition and session, for who looks for a fault. */
   debug(message: string, fields?: object): void
+  /** What a long-lived program may want to keep. */
   info(message: string, fields?: object): void
+  /** What the programmer should look at. */
   warn(message: string, fields?: object): void
+  /** What failed without a caller to be told. */
   error(message: string, fields?: object): void
 }
 

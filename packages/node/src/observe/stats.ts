@@ -6,7 +6,9 @@ export interface PeerStats {
   readonly messagesSent: number
   /** Messages that arrived here. */
   readonly messagesReceived: number
+  /** Bytes of the messages accepted for sending. */
   readonly bytesSent: number
+  /** Bytes of the messages that arrived here. */
   readonly bytesReceived: number
   /** Of those received, how many were marked as redelivered. */
   readonly redelivered: number

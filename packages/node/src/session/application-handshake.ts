@@ -14,6 +14,7 @@ export interface Verdict {
  * returns `peer.accept()` or `peer.refuse(reason)`. Whatever else it returns, and a throw, admits nobody.
  */
 export interface HandshakePeer {
+  /** Who it is: proven. */
   readonly peerId: PeerId
   /** Who dialed: `inbound` is the peer. */
   readonly direction: Direction
@@ -23,6 +24,7 @@ export interface HandshakePeer {
   send(data: Uint8Array | string): Promise<void>
   /** The next bytes from the other side's handshake. Rejects when the session ends first. */
   receive(): Promise<Uint8Array<ArrayBuffer>>
+  /** Lets the peer in, when it is returned. */
   accept(): Verdict
   /** The other side learns the reason, and both leave each other alone for `timeouts.cooldown`. */
   refuse(reason: string): Verdict
