@@ -8,7 +8,9 @@ import { tcp } from '@libp2p/tcp'
 import { multiaddr } from '@multiformats/multiaddr'
 import { createLibp2p } from 'libp2p'
 import { describe, expect, test } from 'vitest'
-import { Identity, Node } from '../src/index.ts'
+import { decides } from '../src/connection/arbitration.ts'
+import { type HandshakePeer, Identity, Node, type Verdict } from '../src/index.ts'
+import { peerIdBytes } from '../src/peer-id.ts'
 import { HandClock } from './support/hand-clock.ts'
 import { RawPeer } from './support/raw-peer.ts'
 
@@ -155,6 +157,26 @@ test('READY that claims what was never sent ends the session', async () => {
   })
   await eventually(() => peer.heard.includes('goodbye'))
   expect(victim.node.listPeers().some(({ state }) => state === 'established')).toBe(false)
+})
+
+test('a second session that the application refuses leaves the established one alone, and cools nobody down', async () => {
+  let runs = 0
+  const handshake = async (peer: HandshakePeer): Promise<Verdict> =>
+    runs++ === 0 ? peer.accept() : peer.refuse('once')
+  await using victim = await makeNode<'x'>({ streams: ['x'], handshake })
+  // The smaller PeerId decides: so the node follows, and asks its application about both sessions.
+  let identity = Identity.generate()
+  while (!decides(peerIdBytes(identity.peerId), peerIdBytes(victim.node.peerId))) identity = Identity.generate()
+  await using first = await new RawPeer(identity).establish(victim.node)
+  await eventually(() => victim.node.health().peers.established === 1)
+  await using second = await new RawPeer(identity).handshake(victim.node)
+  second.setup()
+  for await (const message of second.channel.messages()) if (message.type === 'refuse') break
+  expect(runs).toBe(2)
+  ;(await first.dataStream()).send(open(), part('MESSAGE', 3))
+  await eventually(() => victim.node.peerStats(identity.peerId)?.messagesReceived === 1)
+  expect(victim.node.getPeer(identity.peerId)?.state).toBe('established')
+  expect(victim.events.some(({ type }) => type === 'cooldown')).toBe(false)
 })
 
 test('garbage instead of a handshake, and silence: nothing is remembered, others are served', async () => {

@@ -25,7 +25,7 @@ export interface RawStream {
 
 /** A peer that knows the protocol and keeps to it only as far as a test wants. */
 export class RawPeer implements AsyncDisposable {
-  readonly identity: Identity = Identity.generate()
+  readonly identity: Identity
   readonly #host: Libp2pHost
   link!: Link
   channel!: ControlChannel
@@ -33,7 +33,8 @@ export class RawPeer implements AsyncDisposable {
   secrets!: SessionSecrets
   #streams = 0
 
-  constructor() {
+  constructor(identity: Identity = Identity.generate()) {
+    this.identity = identity
     const privateKey = Uint8Array.from([...seedOf(this.identity), ...this.identity.publicKey])
     this.#host = new Libp2pHost({
       privateKey,
