@@ -78,7 +78,7 @@ export class Lifecycle {
 
   start(): Promise<void> {
     if (this.#stopping !== undefined || this.#draining !== undefined)
-      return Promise.reject(this.#error('STOPPED', 'the node was stopped'))
+      return Promise.reject(new GlueberryError('STOPPED', 'the node was stopped'))
     if (this.#status === 'running') return Promise.resolve()
     this.#starting ??= this.#start().finally(() => {
       this.#starting = undefined
@@ -186,8 +186,10 @@ export class Lifecycle {
         `drain waits for the consumer of ${JSON.stringify(name)}; a loop that waits for drain would wait for itself`,
       )
     }
-    const limit = deadline(this.#platform.clock, timeout, () =>
-      this.#error('DRAINING', `draining took longer than ${timeout} ms`),
+    const limit = deadline(
+      this.#platform.clock,
+      timeout,
+      () => new GlueberryError('DRAINING', `draining took longer than ${timeout} ms`),
     )
     const signals = [limit.signal, this.#ending.signal, ...(signal === undefined ? [] : [signal])]
     const over = AbortSignal.any(signals)
@@ -211,7 +213,7 @@ export class Lifecycle {
     const { signal } = this.settings
     const wasStarting = this.#starting
     this.#become('stopping')
-    this.#ending.abort(this.#error('STOPPED', 'the node was stopped'))
+    this.#ending.abort(new GlueberryError('STOPPED', 'the node was stopped'))
     signal?.removeEventListener('abort', this.#onAbort)
     this.#report = this.#whatIsLeft()
     this.delivery.end()
@@ -248,11 +250,7 @@ export class Lifecycle {
     this.#fail('NOT_RUNNING', 'the node was not started: await node.start() first')
   }
 
-  #error(code: 'STOPPED' | 'DRAINING' | 'NOT_RUNNING' | 'INVALID_OPTION', message: string): GlueberryError {
-    return new GlueberryError(code, message)
-  }
-
   #fail(code: 'STOPPED' | 'DRAINING' | 'NOT_RUNNING' | 'INVALID_OPTION', message: string): never {
-    throw this.#error(code, message)
+    throw new GlueberryError(code, message)
   }
 }

@@ -1,12 +1,4 @@
-import {
-  type Acknowledgement,
-  ENDED_MAX,
-  equalBytes,
-  type Ready,
-  type Refusal,
-  SESSION_ID_LENGTH,
-  type Setup,
-} from '@glueberry/wire'
+import { type Acknowledgement, ENDED_MAX, equalBytes, type Ready, type Refusal, type Setup } from '@glueberry/wire'
 import { withSignal } from '../async.ts'
 import { type Cancellable, type Clock, deadline } from '../clock.ts'
 import { GlueberryError } from '../errors.ts'
@@ -207,12 +199,7 @@ export class PeerConnection implements SessionOwner {
     const setup = session.remote as Setup
     for (const id of setup.ended) {
       for (const other of [...this.#sessions]) {
-        if (
-          other !== session &&
-          id.length === SESSION_ID_LENGTH &&
-          other.id !== undefined &&
-          equalBytes(other.id, id)
-        ) {
+        if (other !== session && other.id !== undefined && equalBytes(other.id, id)) {
           other.abandon({
             kind: 'io',
             error: new GlueberryError('CONNECT_FAILED', `the connection to ${session.peerId} broke`, {

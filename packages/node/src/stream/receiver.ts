@@ -1,4 +1,4 @@
-import { type Acknowledgement, equalBytes, MEMORY_LENGTH, type Open, type Position } from '@glueberry/wire'
+import { type Acknowledgement, equalBytes, MEMORY_LENGTH, type Open, type Ready } from '@glueberry/wire'
 import type { Cancellable, Clock } from '../clock.ts'
 import { GlueberryError } from '../errors.ts'
 import type { PeerId } from '../peer-id.ts'
@@ -25,13 +25,6 @@ export interface ReceiverOptions {
   /** Messages wait in this inbox. */
   offer(inbox: Inbox): void
   skipped(name: string, from: number, count: number): void
-}
-
-/** What READY says of this side. */
-export interface ReceiverStart {
-  readonly memory: Uint8Array
-  readonly limits: ReadonlyMap<string, number>
-  readonly positions: ReadonlyMap<string, Position>
 }
 
 /** Everything about receiving from one peer: the record of its instance, its inboxes, their budget, acknowledgements. */
@@ -76,7 +69,7 @@ export class Receiver {
    * This side becomes ready for the peer's running instance: its streams are accepted from here on.
    * `undefined` when the budget cannot hold a first window for every name.
    */
-  begin(instance: Uint8Array): ReceiverStart | undefined {
+  begin(instance: Uint8Array): Omit<Ready, 'type'> | undefined {
     const { clock, budget } = this.#options
     this.end()
     const names = new Set(this.#options.names())

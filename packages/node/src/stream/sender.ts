@@ -77,15 +77,6 @@ export class Sender {
     return this.#waiting.reduce((sum, { data }) => sum + data.length, this.#outbox.bytes)
   }
 
-  /** Accepted and not yet consumed by the peer's application, in bytes. */
-  get keptBytes(): number {
-    return this.#outbox.bytes
-  }
-
-  get kept(): number {
-    return this.#outbox.messages
-  }
-
   get busy(): boolean {
     return this.#session !== undefined && this.#outbox.sendable
   }

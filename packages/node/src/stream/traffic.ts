@@ -59,13 +59,6 @@ export class Traffic {
     return this.#options.receiver
   }
 
-  /** Accepted and not consumed, on all names. */
-  get kept(): number {
-    let kept = 0
-    for (const sender of this.#senders.values()) kept += sender.kept
-    return kept
-  }
-
   /** Everything that `send` was called with and that is not consumed yet. */
   buffered(name?: string): { readonly messages: number; readonly bytes: number } {
     let messages = 0
@@ -222,7 +215,7 @@ export class Traffic {
       clock,
       waitingMax,
       rejectWhenFull,
-      roomWhileAway: () => this.#keptBytes() < this.#options.sendBuffer || this.kept === 0,
+      roomWhileAway: () => this.#roomWhileAway(),
       shared: () => [...this.#senders.values()].filter((each) => each.busy).length > 1,
       accepted,
     })
@@ -239,9 +232,14 @@ export class Traffic {
     if (abandoned !== undefined) this.#options.undelivered(name, abandoned.from, abandoned.count)
   }
 
-  #keptBytes(): number {
+  /** While the peer is away: whether what is kept leaves room for more; one message always has it. */
+  #roomWhileAway(): boolean {
+    let messages = 0
     let bytes = 0
-    for (const sender of this.#senders.values()) bytes += sender.keptBytes
-    return bytes
+    for (const { outbox } of this.#senders.values()) {
+      messages += outbox.messages
+      bytes += outbox.bytes
+    }
+    return messages === 0 || bytes < this.#options.sendBuffer
   }
 }
