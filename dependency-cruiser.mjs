@@ -26,6 +26,13 @@ export default {
       to: { dependencyTypes: ['core'] },
     },
     {
+      name: 'reconnect-stands-alone',
+      comment: 'reconnect imports nothing at all but itself: no I/O, no timers, no libp2p',
+      severity: 'error',
+      from: { path: '^packages/reconnect/src' },
+      to: { pathNot: '^packages/reconnect/src' },
+    },
+    {
       name: 'streams-do-not-know-connections',
       severity: 'error',
       from: { path: layer('stream/') },
@@ -64,7 +71,7 @@ export default {
     {
       name: 'sources-do-not-import-tests',
       severity: 'error',
-      from: { path: '^(packages/(wire|node)|examples/[^/]+)/src' },
+      from: { path: '^(packages/(wire|reconnect|node)|examples/[^/]+)/src' },
       to: { path: '(/test/|packages/testkit)' },
     },
     {

@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
-const packages = ['packages/wire', 'packages/node']
+const packages = ['packages/wire', 'packages/reconnect', 'packages/node']
 
 const checks = [
   ['types', 'tsc', ['--project', '.']],

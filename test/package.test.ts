@@ -16,11 +16,11 @@ const run = (command: string, args: string[], cwd: string, env: NodeJS.ProcessEn
 test('packed tarballs install in an empty folder and run on Node 22 and 24', () => {
   const folder = mkdtempSync(join(tmpdir(), 'glueberry-pack-'))
   try {
-    run(join(root, 'node_modules/.bin/tsc'), ['--build', 'packages/wire', 'packages/node'], root)
-    for (const name of ['wire', 'node'])
+    run(join(root, 'node_modules/.bin/tsc'), ['--build', 'packages/wire', 'packages/reconnect', 'packages/node'], root)
+    for (const name of ['wire', 'reconnect', 'node'])
       run(join(root, 'node_modules/.bin/pnpm'), ['pack', '--pack-destination', folder], join(root, 'packages', name))
     const tarballs = readdirSync(folder)
-    expect(tarballs).toHaveLength(2)
+    expect(tarballs).toHaveLength(3)
     const program = /```ts\n([\s\S]*?)```/.exec(readFileSync(join(root, 'README.md'), 'utf8'))?.[1] as string
     writeFileSync(join(folder, 'program.mjs'), program)
     writeFileSync(
@@ -28,7 +28,7 @@ test('packed tarballs install in an empty folder and run on Node 22 and 24', () 
       JSON.stringify({
         private: true,
         dependencies: Object.fromEntries(
-          tarballs.map((file) => [`@glueberry/${/wire/.test(file) ? 'wire' : 'node'}`, `file:${file}`]),
+          tarballs.map((file) => [`@glueberry/${/wire|reconnect/.exec(file)?.[0] ?? 'node'}`, `file:${file}`]),
         ),
       }),
     )
@@ -58,7 +58,7 @@ test('what calls itself by a version says the package’s own', async () => {
 test('nothing but clock.ts reads time, sets timers or throws dice', () => {
   const bare =
     /(?<![.\w])(setTimeout|setInterval|setImmediate)\(|Date\.now|Math\.random|performance\.now|AbortSignal\.timeout/
-  const files = globSync('packages/{wire,node}/src/**/*.ts', { cwd: root }).filter(
+  const files = globSync('packages/{wire,reconnect,node}/src/**/*.ts', { cwd: root }).filter(
     (file) => !file.endsWith('/clock.ts'),
   )
   expect(files.length).toBeGreaterThan(40)

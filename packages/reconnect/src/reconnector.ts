@@ -1,0 +1,279 @@
+import type { AddressPool } from './address-pool.ts'
+import { type BackoffOptions, backoff } from './backoff.ts'
+import { ReconnectError } from './errors.ts'
+import { type Effect, type Input, initialMachine, type Policy, type ReconnectorState, transition } from './state.ts'
+
+/** The only time that a reconnector knows; `{ setTimer: (task, ms) => { const t = setTimeout(task, ms); return { cancel: () => clearTimeout(t) } } }` will do. */
+export interface Clock {
+  /** Runs the task once, after so many milliseconds, unless it is cancelled. */
+  setTimer(task: () => void, delay: number): { cancel(): void }
+}
+
+/** Where an attempt is. */
+export interface AttemptContext {
+  /** From 1 since something lasted. */
+  readonly attempt: number
+  /** How many addresses were tried in this attempt before this one. */
+  readonly tried: number
+}
+
+export interface ReconnectorOptions<A, C> {
+  /** Where to try; each attempt tries each address once, the last good one first. */
+  readonly pool: AddressPool<A>
+  readonly clock: Clock
+  /** A number from 0 to below 1. Not needed when `delay` is given. */
+  readonly random: () => number
+  readonly backoff?: BackoffOptions
+  /** In place of `backoff`: how many milliseconds to wait before an attempt, `Infinity` for until `retryNow` or `connect`. */
+  delay?(attempt: number, error: unknown): number
+  /** After so many attempts in a row that failed, or did not last, it is given up. Default −1: never. */
+  readonly maxAttempts?: number
+  /** Connects, with every handshake that belongs to it. Must end soon after the signal aborts. */
+  attempt(address: A, signal: AbortSignal, context: AttemptContext): Promise<C>
+  /** Closes what is not wanted any more: a success that came too late, or what was replaced. Must not throw. */
+  dispose(connection: C): void | Promise<void>
+  /** Whether an error at one address says enough: the other ones are not tried in this attempt. */
+  concernsAll?(error: unknown): boolean
+  /** Makes one error of those of an attempt, one for each address. Default: the only one, or an `AggregateError`. */
+  combine?(errors: readonly unknown[]): unknown
+  /** Whether no further attempt can help, for example because the same wrong password was refused twice. */
+  giveUp?(error: unknown, previous: unknown): boolean
+  /** After each change; may call any method. */
+  onState?(state: ReconnectorState<C>): void
+}
+
+interface Waiter<C> {
+  resolve(connection: C): void
+  reject(error: unknown): void
+}
+
+/**
+ * Keeps one thing connected: one attempt at a time over a pool of addresses, backoff between attempts. It owns neither
+ * buffers nor the choice between two connections.
+ *
+ * @typeParam A an address
+ * @typeParam C what a successful attempt gives
+ */
+export class Reconnector<A, C> {
+  readonly #options: ReconnectorOptions<A, C>
+  readonly #policy: Policy
+  #machine = initialMachine<C>()
+  readonly #inputs: Input<C>[] = []
+  #stepping = false
+  #timer: { cancel(): void } | undefined // while waiting
+  /** The attempt in flight, or the last one on its way out. */
+  #flight: { readonly controller: AbortController; readonly over: Promise<void> } | undefined
+  readonly #waiters = new Set<Waiter<C>>()
+  readonly #disposals = new Set<Promise<void>>()
+  #closing: Promise<void> | undefined
+
+  /** @throws RangeError for options that make no sense */
+  constructor(options: ReconnectorOptions<A, C>) {
+    const { maxAttempts = -1, random } = options
+    if (!Number.isInteger(maxAttempts) || maxAttempts < -1)
+      throw new RangeError(`maxAttempts must be an integer of at least -1, got ${String(maxAttempts)}`)
+    this.#options = options
+    const standard = backoff(options.backoff ?? {}, random)
+    this.#policy = {
+      maxAttempts,
+      delay: (attempt, error) =>
+        options.delay === undefined ? standard(attempt) : ownDelay(() => options.delay?.(attempt, error)),
+      giveUp: (error, previous) =>
+        (error instanceof ReconnectError && error.code === 'NO_ADDRESS') || options.giveUp?.(error, previous) === true,
+    }
+  }
+
+  /** Where it is now. */
+  get state(): ReconnectorState<C> {
+    return this.#machine.state
+  }
+
+  /**
+   * What is up, or the outcome of the attempt in flight; from `idle`, `failed` and `waiting` an attempt begins at once.
+   * From success on it is kept connected. Callers share the attempt; when the last of them aborts, it is called off,
+   * unless it runs for `keep`'s sake.
+   *
+   * Rejects with the attempt's error, with the signal's reason, or with what `cancel` or `close` was told.
+   */
+  connect({ signal }: { readonly signal?: AbortSignal | undefined } = {}): Promise<C> {
+    const { state } = this
+    if (state.name === 'closed') return Promise.reject(new ReconnectError('CLOSED', 'it is closed'))
+    if (signal?.aborted === true) return Promise.reject(signal.reason)
+    if (state.name === 'up') return Promise.resolve(state.connection)
+    return new Promise((resolve, reject) => {
+      const leave = (): void => {
+        this.#waiters.delete(waiter)
+        signal?.removeEventListener('abort', abort)
+      }
+      const abort = (): void => {
+        waiter.reject(signal?.reason)
+        if (this.#waiters.size === 0) this.#send({ type: 'deserted' })
+      }
+      const waiter: Waiter<C> = {
+        resolve: (connection) => {
+          leave()
+          resolve(connection)
+        },
+        reject: (error) => {
+          leave()
+          reject(error)
+        },
+      }
+      signal?.addEventListener('abort', abort, { once: true })
+      this.#waiters.add(waiter)
+      this.#send({ type: 'connect' })
+    })
+  }
+
+  /** From now on it is kept connected, whether or not anyone waits for it, and failures are followed by other attempts. */
+  keep(): void {
+    this.#send({ type: 'keep' })
+  }
+
+  /** Something connected by other means: ends the attempt in flight or the wait for one, and is kept from here on. */
+  adopt(connection: C): void {
+    this.#send({ type: 'adopt', connection })
+  }
+
+  /** What is up has lasted: attempts count from 1 again. */
+  confirm(): void {
+    this.#send({ type: 'confirm' })
+  }
+
+  /** What was up is no more. Does nothing unless something is. */
+  lost(error: unknown): void {
+    this.#send({ type: 'lost', error })
+  }
+
+  /** Ends a wait. */
+  retryNow(): void {
+    this.#send({ type: 'due' })
+  }
+
+  /** Back to `idle`, whatever there is: the attempt is called off, what is up is disposed of, and nothing is kept. */
+  cancel(error: unknown = new ReconnectError('CANCELLED', 'it was called off')): void {
+    this.#send({ type: 'cancel', error })
+  }
+
+  /** The same, for good. Resolves when the attempt in flight and everything disposed of is gone. */
+  close(error: unknown = new ReconnectError('CLOSED', 'it was closed')): Promise<void> {
+    this.#closing ??= this.#close(error)
+    return this.#closing
+  }
+
+  async #close(error: unknown): Promise<void> {
+    this.#send({ type: 'close', error })
+    await this.#flight?.over
+    while (this.#disposals.size > 0) await Promise.all(this.#disposals)
+  }
+
+  /** One step after the other: what a callback asks for comes after everything that the step in progress does. */
+  #send(input: Input<C>): void {
+    this.#inputs.push(input)
+    if (this.#stepping) return
+    this.#stepping = true
+    try {
+      for (let next = this.#inputs.shift(); next !== undefined; next = this.#inputs.shift()) this.#step(next)
+    } finally {
+      this.#stepping = false
+    }
+  }
+
+  #step(input: Input<C>): void {
+    const before = this.#machine.state
+    const { machine, effects } = transition(this.#machine, input, this.#policy)
+    this.#machine = machine
+    for (const effect of effects) this.#perform(effect)
+    if (machine.state !== before) this.#options.onState?.(machine.state)
+  }
+
+  #perform(effect: Effect<C>): void {
+    switch (effect.type) {
+      case 'attempt': {
+        const controller = new AbortController()
+        const over = this.#fly(effect.attempt, controller.signal, this.#flight?.over)
+        this.#flight = { controller, over }
+        return
+      }
+      case 'abort':
+        this.#timer?.cancel()
+        this.#timer = undefined
+        this.#flight?.controller.abort(new ReconnectError('CANCELLED', 'the attempt was called off'))
+        return
+      case 'wait':
+        if (effect.delay === Number.POSITIVE_INFINITY) return
+        this.#timer = this.#options.clock.setTimer(() => {
+          this.#timer = undefined
+          this.#send({ type: 'due' })
+        }, effect.delay)
+        return
+      case 'dispose':
+        return this.#dispose(effect.connection)
+      case 'resolve':
+        for (const waiter of [...this.#waiters]) waiter.resolve(effect.connection)
+        return
+      case 'reject':
+        for (const waiter of [...this.#waiters]) waiter.reject(effect.error)
+        return
+    }
+  }
+
+  /** One attempt, from the end of the one before. Never rejects. */
+  async #fly(attempt: number, signal: AbortSignal, before: Promise<void> | undefined): Promise<void> {
+    await before
+    if (signal.aborted) return
+    try {
+      const connection = await this.#tryEach(attempt, signal)
+      if (!signal.aborted) return this.#send({ type: 'succeeded', connection })
+      const { state } = this
+      if (!(state.name === 'up' && state.connection === connection)) this.#dispose(connection)
+    } catch (error) {
+      if (!signal.aborted) this.#send({ type: 'failed', error })
+    }
+  }
+
+  async #tryEach(attempt: number, signal: AbortSignal): Promise<C> {
+    const { pool, concernsAll, combine } = this.#options
+    const tried = new Set<A>()
+    const errors: unknown[] = []
+    // Until nobody is left who was not tried: more may be added meanwhile, and others leave the rotation.
+    for (let left = pool.size; left > 0; left--) {
+      const address = pool.next()
+      if (address === undefined || tried.has(address)) continue
+      try {
+        const connection = await this.#options.attempt(address, signal, { attempt, tried: tried.size })
+        pool.succeeded(address)
+        return connection
+      } catch (error) {
+        if (signal.aborted) throw error // nobody's failure
+        pool.failed(address, error)
+        if (concernsAll?.(error) === true) throw error
+        errors.push(error)
+      }
+      tried.add(address)
+      left = pool.size + 1
+    }
+    if (errors.length === 0) throw new ReconnectError('NO_ADDRESS', 'there is no address to try')
+    if (combine !== undefined) throw combine(errors)
+    throw errors.length === 1 ? errors[0] : new AggregateError(errors, 'no address worked')
+  }
+
+  #dispose(connection: C): void {
+    const disposal = Promise.resolve(this.#options.dispose(connection)).finally(() => this.#disposals.delete(disposal))
+    this.#disposals.add(disposal)
+  }
+}
+
+/** What the user's own function says, or why it is not to be used. */
+function ownDelay(delay: () => unknown): number | ReconnectError {
+  try {
+    const milliseconds = delay()
+    if (typeof milliseconds === 'number' && milliseconds >= 0) return milliseconds
+    return new ReconnectError(
+      'INVALID_DELAY',
+      `delay must return milliseconds of at least 0, got ${String(milliseconds)}`,
+    )
+  } catch (cause) {
+    return new ReconnectError('INVALID_DELAY', 'delay has thrown', { cause })
+  }
+}

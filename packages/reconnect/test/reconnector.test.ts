@@ -1,0 +1,345 @@
+import { expect, test } from 'vitest'
+import { AddressPool, ReconnectError, Reconnector, type ReconnectorState } from '../src/index.ts'
+import { Bench, type Line, settled } from './support.ts'
+
+const outcome = (promise: Promise<unknown>): Promise<unknown> => promise.then(() => 'fulfilled').catch((error) => error)
+
+test('however many want it, one attempt runs; a caller that aborts spares the others', async () => {
+  const bench = new Bench()
+  const controller = new AbortController()
+  const callers = [1, 2, 3].map(() => bench.reconnector.connect())
+  const leaving = outcome(bench.reconnector.connect({ signal: controller.signal }))
+  await settled()
+  controller.abort('mine')
+  expect(await leaving).toBe('mine')
+  expect(bench.attempts).toHaveLength(1)
+  expect(bench.last.signal.aborted).toBe(false)
+  const line = bench.last.succeed()
+  expect(await Promise.all(callers)).toEqual([line, line, line])
+  expect(await bench.reconnector.connect()).toBe(line)
+  expect(bench.attempts).toHaveLength(1)
+})
+
+test('the last caller that leaves calls the attempt off; the next one waits until it is gone; a late success is disposed of', async () => {
+  const bench = new Bench()
+  const controller = new AbortController()
+  const leaving = outcome(bench.reconnector.connect({ signal: controller.signal }))
+  await settled()
+  controller.abort('mine')
+  expect(await leaving).toBe('mine')
+  expect([bench.last.signal.aborted, bench.reconnector.state.name]).toEqual([true, 'idle'])
+  const again = bench.reconnector.connect()
+  await settled()
+  expect(bench.attempts).toHaveLength(1) // the first one is still on its way out
+  const late = bench.last.succeed()
+  await settled()
+  expect(bench.disposed).toEqual([late])
+  expect(bench.attempts).toHaveLength(2)
+  expect(await Promise.all([again, bench.last.succeed()])).toHaveLength(2)
+  expect(await outcome(bench.reconnector.connect({ signal: AbortSignal.abort('before') }))).toBe('before')
+})
+
+test('connect alone is one attempt; from success on it is kept', async () => {
+  const bench = new Bench()
+  const failing = outcome(bench.reconnector.connect())
+  await settled()
+  bench.last.fail('no')
+  expect(await failing).toBe('no')
+  expect([bench.reconnector.state.name, bench.clock.pending]).toEqual(['idle', 0])
+  await bench.up()
+  bench.reconnector.confirm()
+  bench.reconnector.lost('cut')
+  expect(bench.reconnector.state).toEqual({ name: 'waiting', attempt: 1, delay: 0, error: 'cut' })
+  bench.clock.advance(0)
+  await settled()
+  expect(bench.reconnector.state).toEqual({ name: 'attempting', attempt: 1 })
+})
+
+test('keep goes on after failures, with growing waits, and only what lasted begins anew', async () => {
+  const bench = new Bench()
+  bench.reconnector.keep()
+  const delays: number[] = []
+  for (let i = 0; i < 4; i++) {
+    await settled()
+    bench.last.fail(`no ${i}`)
+    await settled()
+    const { state } = bench.reconnector
+    if (state.name === 'waiting') delays.push(state.delay)
+    bench.clock.advance(10_000)
+  }
+  expect(delays).toEqual([100, 200, 400, 800])
+  await settled()
+  bench.last.succeed()
+  await settled()
+  bench.reconnector.lost('did not last')
+  expect(bench.reconnector.state).toMatchObject({ name: 'waiting', attempt: 6, delay: 1600 })
+  bench.reconnector.retryNow()
+  await settled()
+  bench.last.succeed()
+  await settled()
+  bench.reconnector.confirm()
+  bench.reconnector.lost('lasted')
+  expect(bench.reconnector.state).toMatchObject({ name: 'waiting', attempt: 1, delay: 0 })
+})
+
+test.each([
+  ['retryNow', (bench: Bench) => bench.reconnector.retryNow(), 'attempting'],
+  ['connect', (bench: Bench) => void outcome(bench.reconnector.connect()), 'attempting'],
+  ['cancel', (bench: Bench) => bench.reconnector.cancel(), 'idle'],
+  ['close', (bench: Bench) => void bench.reconnector.close(), 'closed'],
+  ['adopt', (bench: Bench) => bench.reconnector.adopt({ name: 'inbound', disposed: 0 }), 'up'],
+])('a wait ends at once by %s', async (_, end, state) => {
+  const bench = new Bench()
+  bench.reconnector.keep()
+  await settled()
+  bench.last.fail('no')
+  await settled()
+  expect([bench.reconnector.state.name, bench.clock.pending]).toEqual(['waiting', 1])
+  end(bench)
+  expect([bench.reconnector.state.name, bench.clock.pending]).toEqual([state, 0])
+})
+
+test('every waiter is woken exactly once: by failure, by cancel, by close', async () => {
+  for (const [end, error] of [
+    [(bench: Bench) => bench.last.fail('no'), 'no'],
+    [(bench: Bench) => bench.reconnector.cancel('cancelled'), 'cancelled'],
+    [(bench: Bench) => bench.reconnector.close('closed'), 'closed'],
+  ] as const) {
+    const bench = new Bench()
+    const woken: unknown[] = []
+    for (let i = 0; i < 3; i++) bench.reconnector.connect().catch((reason) => woken.push(reason))
+    await settled()
+    void end(bench)
+    await settled()
+    expect(woken).toEqual([error, error, error])
+  }
+})
+
+test('an attempt tries each address once, the last good one first, those added meanwhile too', async () => {
+  const bench = new Bench({ pool: new AddressPool(['a', 'b', 'c']) })
+  const connecting = bench.reconnector.connect()
+  await settled()
+  bench.pool.add('d')
+  for (let i = 0; i < 3; i++) {
+    bench.last.fail(`no ${i}`)
+    await settled()
+  }
+  expect(bench.attempts.map(({ address }) => address)).toEqual(['a', 'b', 'c', 'd'])
+  bench.last.succeed()
+  await connecting
+  expect(bench.pool.entries().map(({ failures }) => failures)).toEqual([1, 1, 1, 0])
+  bench.reconnector.cancel()
+  const again = outcome(bench.reconnector.connect())
+  for (let i = 0; i < 4; i++) {
+    await settled()
+    bench.last.fail(`no ${i}`)
+  }
+  expect(bench.attempts.slice(4).map(({ address }) => address)).toEqual(['d', 'b', 'c', 'a'])
+  expect(await again).toMatchObject({ errors: ['no 0', 'no 1', 'no 2', 'no 3'] })
+})
+
+test('an address that comes to its limit in the midst of an attempt does not shut the others out', async () => {
+  const bench = new Bench({ pool: new AddressPool(['a', 'b', 'c'], { attemptsPerAddress: 1 }) })
+  bench.reconnector.keep()
+  for (let i = 0; i < 3; i++) {
+    await settled()
+    bench.last.fail('no')
+  }
+  await settled()
+  expect(bench.attempts.map(({ address }) => address)).toEqual(['a', 'b', 'c'])
+  bench.reconnector.retryNow()
+  await settled()
+  expect(bench.reconnector.state).toMatchObject({ name: 'failed', error: { code: 'NO_ADDRESS' } })
+  bench.pool.add('a')
+  bench.reconnector.keep()
+  await settled()
+  expect(bench.attempts).toHaveLength(4)
+})
+
+test('an error that concerns all addresses ends the attempt', async () => {
+  const bench = new Bench({ pool: new AddressPool(['a', 'b']), concernsAll: (error) => error === 'wrong password' })
+  const connecting = outcome(bench.reconnector.connect())
+  await settled()
+  bench.last.fail('wrong password')
+  expect(await connecting).toBe('wrong password')
+  expect(bench.attempts).toHaveLength(1)
+})
+
+test('attempts end when there have been enough, exactly', async () => {
+  for (const maxAttempts of [0, 1, 3]) {
+    const bench = new Bench({ maxAttempts })
+    await bench.up()
+    bench.reconnector.confirm()
+    bench.reconnector.lost('cut')
+    for (let i = 0; i < 10; i++) {
+      bench.clock.advance(10_000)
+      await settled()
+      if (bench.reconnector.state.name === 'attempting') bench.last.fail(`no ${i}`)
+      await settled()
+    }
+    expect(bench.attempts).toHaveLength(1 + maxAttempts)
+    expect(bench.reconnector.state).toEqual({
+      name: 'failed',
+      error: maxAttempts === 0 ? 'cut' : `no ${maxAttempts - 1}`,
+    })
+  }
+})
+
+test('giveUp sees an error and the one before', async () => {
+  const seen: unknown[][] = []
+  const bench = new Bench({
+    giveUp: (error, previous) => {
+      seen.push([error, previous])
+      return error === 'wrong password' && previous === error
+    },
+  })
+  bench.reconnector.keep()
+  for (const error of ['io', 'wrong password', 'wrong password', 'never']) {
+    await settled()
+    if (bench.reconnector.state.name === 'attempting') bench.last.fail(error)
+    await settled()
+    bench.clock.advance(10_000)
+  }
+  expect(seen).toEqual([
+    ['io', undefined],
+    ['wrong password', 'io'],
+    ['wrong password', 'wrong password'],
+  ])
+  expect(bench.reconnector.state).toEqual({ name: 'failed', error: 'wrong password' })
+})
+
+test('a delay of the user’s own replaces the backoff; what is no number gives up and says so', async () => {
+  const asked: unknown[][] = []
+  const delays: unknown[] = [7, Number.POSITIVE_INFINITY, 'soon']
+  const bench = new Bench({
+    delay: (attempt, error) => {
+      asked.push([attempt, error])
+      return delays.shift() as number
+    },
+  })
+  bench.reconnector.keep()
+  await settled()
+  bench.last.fail('one')
+  await settled()
+  expect(bench.reconnector.state).toMatchObject({ name: 'waiting', delay: 7 })
+  bench.clock.advance(7)
+  await settled()
+  bench.last.fail('two')
+  await settled()
+  expect([bench.reconnector.state.name, bench.clock.pending]).toEqual(['waiting', 0]) // for ever
+  bench.reconnector.retryNow()
+  await settled()
+  bench.last.fail('three')
+  await settled()
+  expect(bench.reconnector.state).toMatchObject({ name: 'failed', error: { code: 'INVALID_DELAY' } })
+  expect(asked).toEqual([
+    [2, 'one'],
+    [3, 'two'],
+    [4, 'three'],
+  ])
+  const throwing = new Bench({
+    delay: () => {
+      throw new Error('mine')
+    },
+  })
+  throwing.reconnector.keep()
+  await settled()
+  throwing.last.fail('no')
+  await settled()
+  expect(throwing.reconnector.state).toMatchObject({ name: 'failed', error: { cause: { message: 'mine' } } })
+})
+
+test('what is adopted ends the attempt, whose own success is then disposed of; what it replaces too', async () => {
+  const bench = new Bench()
+  const connecting = bench.reconnector.connect()
+  await settled()
+  const inbound: Line = { name: 'inbound', disposed: 0 }
+  bench.reconnector.adopt(inbound)
+  expect(await connecting).toBe(inbound)
+  expect(bench.last.signal.aborted).toBe(true)
+  const late = bench.last.succeed()
+  await settled()
+  expect(bench.disposed).toEqual([late])
+  bench.reconnector.adopt(inbound) // the same one
+  expect(inbound.disposed).toBe(0)
+  const other: Line = { name: 'other', disposed: 0 }
+  bench.reconnector.adopt(other)
+  expect([inbound.disposed, bench.reconnector.state]).toEqual([1, { name: 'up', connection: other }])
+})
+
+test('an attempt whose own connection was adopted meanwhile does not dispose of it', async () => {
+  const bench = new Bench()
+  const connecting = bench.reconnector.connect()
+  await settled()
+  const line = bench.last.succeed()
+  bench.reconnector.adopt(line)
+  expect(await connecting).toBe(line)
+  await settled()
+  expect(line.disposed).toBe(0)
+})
+
+test('lost changes nothing unless something is up', async () => {
+  const bench = new Bench()
+  const states = (): ReconnectorState<Line> => bench.reconnector.state
+  bench.reconnector.lost('idle')
+  expect(states().name).toBe('idle')
+  bench.reconnector.keep()
+  await settled()
+  bench.reconnector.lost('attempting')
+  expect(states().name).toBe('attempting')
+  bench.last.fail('no')
+  await settled()
+  const waiting = states()
+  bench.reconnector.lost('waiting')
+  expect(states()).toBe(waiting)
+})
+
+test('close is for good: one promise, nothing left, a late success disposed of, nothing begins any more', async () => {
+  const bench = new Bench()
+  bench.reconnector.connect().catch(() => {})
+  await settled()
+  const closing = bench.reconnector.close()
+  expect(bench.reconnector.close()).toBe(closing)
+  let over = false
+  void closing.then(() => {
+    over = true
+  })
+  await settled()
+  expect(over).toBe(false) // the attempt is on its way out
+  const late = bench.last.succeed()
+  await closing
+  expect([late.disposed, bench.clock.pending]).toEqual([1, 0])
+  await expect(bench.reconnector.connect()).rejects.toBeInstanceOf(ReconnectError)
+  bench.reconnector.keep()
+  bench.reconnector.retryNow()
+  const inbound: Line = { name: 'inbound', disposed: 0 }
+  bench.reconnector.adopt(inbound)
+  await settled()
+  expect([inbound.disposed, bench.attempts.length, bench.reconnector.state.name]).toEqual([1, 1, 'closed'])
+})
+
+test('what a state’s listener asks for comes after the step that it is told of', async () => {
+  const pool = new AddressPool(['a'])
+  const clock = new Bench().clock
+  let attempts = 0
+  const reconnector: Reconnector<string, string> = new Reconnector({
+    pool,
+    clock,
+    random: () => 0,
+    attempt: async () => {
+      attempts++
+      throw new Error('no')
+    },
+    dispose: () => {},
+    onState: (state) => {
+      if (state.name === 'waiting') void reconnector.close()
+    },
+  })
+  reconnector.keep()
+  await settled()
+  expect([attempts, reconnector.state.name, clock.pending]).toEqual([1, 'closed', 0])
+})
+
+test.each([-2, 1.5, Number.NaN])('maxAttempts %s is refused', (maxAttempts) => {
+  expect(() => new Bench({ maxAttempts })).toThrow(/maxAttempts must be .* got/)
+})
