@@ -5,6 +5,7 @@
  */
 export type { Multiaddr } from './address.ts'
 export type { Block } from './connection/blocklist.ts'
+export type { Retry } from './connection/state.ts'
 export { type ErrorCode, type ErrorDetails, GlueberryError } from './errors.ts'
 export type {
   Closable,
@@ -23,7 +24,7 @@ export type { DrainReport } from './lifecycle.ts'
 export { type Health, Node, type Wait } from './node.ts'
 export type { Logger } from './observe/logger.ts'
 export type { PeerStats } from './observe/stats.ts'
-export type { Libp2pOptions, NodeOptions } from './options.ts'
+export type { Libp2pOptions, NodeOptions, ReconnectOptions } from './options.ts'
 export type { PeerInfo } from './peer.ts'
 export { type LibP2PPeerId, type PeerId, type PeerRef, parsePeerId } from './peer-id.ts'
 export type { HandshakePeer, Verdict } from './session/application-handshake.ts'

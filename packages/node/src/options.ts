@@ -5,10 +5,40 @@ import { checkMultiaddr, type Multiaddr } from './address.ts'
 import { GlueberryError } from './errors.ts'
 import { Identity } from './identity.ts'
 import { type Logger, silentLogger } from './observe/logger.ts'
+import type { PeerId } from './peer-id.ts'
 import type { HandshakePeer, Verdict } from './session/application-handshake.ts'
 
 /** libp2p's own options, for transports and services beyond TCP. */
 export type Libp2pOptions = Pick<Partial<AllLibp2pOptions>, 'transports' | 'services' | 'peerDiscovery' | 'addresses'>
+
+/** How lost peers are tried again. Durations are milliseconds. */
+export interface ReconnectOptions {
+  /** After so many attempts in a row without success a peer is given up (`closed`, `gave-up`); −1, the default: never. */
+  maxAttempts?: number
+  /** Before the first attempt after a loss. Default 0: at once. */
+  firstDelay?: number
+  /** Before the second one. Default 1 s. */
+  baseDelay?: number
+  /** The longest wait. Default 5 min. */
+  maxDelay?: number
+  /** By how much each further wait is longer than the one before. Default 2. */
+  factor?: number
+  /** `'full'` (default): any part of the wait, so that many who lost the same peer do not come back together. */
+  jitter?: 'full' | 'none'
+  /** In place of all that: how long to wait before an attempt; `Infinity` waits for `connect`. Attempts count from 1. */
+  delay?: (attempt: number, context: { readonly peerId: PeerId; readonly error: GlueberryError }) => number
+}
+
+/** The same, filled in. */
+export interface ReconnectSettings {
+  readonly maxAttempts: number
+  readonly firstDelay: number
+  readonly baseDelay: number
+  readonly maxDelay: number
+  readonly factor: number
+  readonly jitter: 'full' | 'none'
+  readonly delay: ReconnectOptions['delay']
+}
 
 /** How a node is made. Durations are milliseconds, sizes bytes. */
 export interface NodeOptions<S extends string> {
@@ -22,6 +52,8 @@ export interface NodeOptions<S extends string> {
   network?: string
   /** Decides about each peer, after it has been authenticated. Default: accepts everyone. */
   handshake?: (peer: HandshakePeer) => Promise<Verdict>
+  /** How lost peers are tried again; `false`: not, `connect` is the program's to call. */
+  reconnect?: false | ReconnectOptions
   /** Credit and buffers. */
   flow?: {
     /** Credit that a peer gets for one name, in cost: a message costs its size + 256. Default 8 MiB. */
@@ -50,10 +82,12 @@ export interface NodeOptions<S extends string> {
     handshake?: number
     /** For `drain`. Default 30 s. */
     drain?: number
-    /** How long messages are kept for a peer that is away. Default 10 min. */
+    /** How long messages are kept for a peer that is away and cannot be dialed. Default 10 min. */
     resume?: number
     /** How long a refused peer is left alone, and not admitted. Default 60 s. */
     cooldown?: number
+    /** How long a session's keys are used before they are renewed. Default 1 h. */
+    session?: number
   }
   /** How much of things there may be. */
   limits?: {
@@ -73,6 +107,8 @@ export interface NodeOptions<S extends string> {
     metadataSize?: number
     /** Names that this node accepts. Default and largest 64. */
     streams?: number
+    /** How many bytes a session's keys protect before they are renewed. Default 2^36. */
+    sessionBytes?: number
   }
   /** Default: silent. `console` and pino fit. */
   logger?: Logger
@@ -89,6 +125,7 @@ export interface Settings {
   readonly listen: readonly Multiaddr[]
   readonly network: string
   readonly handshake: ((peer: HandshakePeer) => Promise<Verdict>) | undefined
+  readonly reconnect: ReconnectSettings | undefined
   readonly flow: {
     readonly window: number
     readonly sendBuffer: number
@@ -103,6 +140,7 @@ export interface Settings {
     readonly drain: number
     readonly resume: number
     readonly cooldown: number
+    readonly session: number
   }
   readonly limits: {
     readonly messageSize: number
@@ -113,6 +151,7 @@ export interface Settings {
     readonly eventBuffer: number
     readonly metadataSize: number
     readonly streams: number
+    readonly sessionBytes: number
   }
   readonly logger: Logger
   readonly signal: AbortSignal | undefined
@@ -123,7 +162,8 @@ const KiB = 1024
 const MiB = 1024 * KiB
 const SECOND = 1000
 const MINUTE = 60 * SECOND
-const YEAR = 365 * 24 * 60 * MINUTE
+const HOUR = 60 * MINUTE
+const YEAR = 365 * 24 * HOUR
 
 /** An integer option: its default, its smallest and its largest value. */
 type Range = readonly [standard: number, min: number, max: number]
@@ -142,6 +182,7 @@ const RANGES = {
     drain: [30 * SECOND, 0, YEAR],
     resume: [10 * MINUTE, 0, YEAR],
     cooldown: [60 * SECOND, 0, YEAR],
+    session: [HOUR, 10, YEAR],
   },
   limits: {
     messageSize: [1 * MiB, 1, 64 * MiB],
@@ -152,8 +193,21 @@ const RANGES = {
     eventBuffer: [100, 1, 1_000_000],
     metadataSize: [4 * KiB, 2, 1 * MiB],
     streams: [STREAM_NAMES_MAX, 1, STREAM_NAMES_MAX],
+    sessionBytes: [2 ** 36, 1 * KiB, 2 ** 50],
+  },
+  reconnect: {
+    maxAttempts: [-1, -1, 1_000_000_000],
+    firstDelay: [0, 0, YEAR],
+    baseDelay: [1 * SECOND, 0, YEAR],
+    maxDelay: [5 * MINUTE, 0, YEAR],
   },
 } as const satisfies Record<string, Record<string, Range>>
+
+/** Options of a group that are no integers; checked by themselves. */
+const OTHERS: Partial<Record<keyof typeof RANGES, readonly string[]>> = {
+  flow: ['overflow'],
+  reconnect: ['factor', 'jitter', 'delay'],
+}
 
 const KNOWN = new Set([
   ...['identity', 'streams', 'listen', 'network', 'handshake', 'logger', 'signal', 'libp2p'],
@@ -200,7 +254,7 @@ export function verifyOptions(options: NodeOptions<string>): Settings {
       for (const [key, value] of Object.entries(given)) {
         const range = ranges[key]
         if (range === undefined) {
-          if (!(name === 'flow' && key === 'overflow')) problems.push(`${name}.${key} is not an option`)
+          if (OTHERS[name]?.includes(key) !== true) problems.push(`${name}.${key} is not an option`)
           continue
         }
         if (value === undefined) continue
@@ -214,6 +268,11 @@ export function verifyOptions(options: NodeOptions<string>): Settings {
   }
   const overflow = options.flow?.overflow ?? 'wait'
   const flow = { ...group('flow'), overflow }
+  const { factor = 2, jitter = 'full', delay } = options.reconnect || {}
+  const reconnect = options.reconnect === false ? undefined : { ...group('reconnect'), factor, jitter, delay }
+  expect(typeof factor === 'number' && factor >= 1 && factor <= 1000, 'reconnect.factor', 'from 1 to 1000', factor)
+  expect(jitter === 'full' || jitter === 'none', 'reconnect.jitter', "'full' or 'none'", jitter)
+  expect(delay === undefined || typeof delay === 'function', 'reconnect.delay', 'a function', delay)
   const heartbeat = group('heartbeat')
   const timeouts = group('timeouts')
   const limits = group('limits')
@@ -293,6 +352,7 @@ export function verifyOptions(options: NodeOptions<string>): Settings {
     listen: [...listen],
     network,
     handshake: options.handshake,
+    reconnect,
     flow,
     heartbeat,
     timeouts,

@@ -3,7 +3,7 @@ import type { Multiaddr } from './address.ts'
 import { type Cancellable, type Clock, deadline } from './clock.ts'
 import type { Block, Blocklist } from './connection/blocklist.ts'
 import { PeerConnection } from './connection/connection.ts'
-import type { ConnectionEvent, ConnectionState } from './connection/state.ts'
+import type { ConnectionEvent, ConnectionInput, ConnectionState, Retry } from './connection/state.ts'
 import { type ErrorCode, GlueberryError } from './errors.ts'
 import type { EventHub, NewEvent, PeerState, Reason } from './events.ts'
 import type { PeerStats } from './observe/stats.ts'
@@ -35,7 +35,7 @@ export interface PeerInfo {
   /** As `addPeer` was told. */
   readonly metadata: Readonly<Record<string, string>>
   /** The next attempt to reach it. */
-  readonly retry?: { readonly attempt: number; readonly at: number }
+  readonly retry?: Retry
   /** Blocked with `blockPeer`. */
   readonly blocked?: Block
 }
@@ -62,9 +62,10 @@ export interface PeerContext {
 }
 
 /** Why a peer is let go, as the `closed` event says it, and what that means for who waits. */
-const CLOSING: Record<'removed' | 'blocked' | 'expired' | 'stopped', readonly [ErrorCode, string]> = {
+const CLOSING: Record<'removed' | 'blocked' | 'gave-up' | 'expired' | 'stopped', readonly [ErrorCode, string]> = {
   removed: ['PEER_REMOVED', 'the peer was removed'],
   blocked: ['PEER_BLOCKED', 'the peer was blocked'],
+  'gave-up': ['UNDELIVERED', 'the attempts to reach the peer were given up'],
   expired: ['UNDELIVERED', 'the peer was away for too long'],
   stopped: ['STOPPED', 'the node was stopped'],
 }
@@ -131,6 +132,7 @@ export class Peer {
       context: context.session,
       connectTimeout: timeouts.connect,
       cooldown: timeouts.cooldown,
+      reconnect: settings.reconnect,
       streams: {
         begin: (instance) => receiver.begin(instance),
         attach: (session) => this.#attach(session),
@@ -141,22 +143,24 @@ export class Peer {
       dial: (address, signal) => context.dial(peerId, address, signal),
       setup: context.setup,
       refuses: () => this.#refuses(),
-      changed: (state, events) => this.#changed(state, events),
+      changed: (state, events, input) => this.#changed(state, events, input),
+      gaveUp: () => this.close('gave-up'),
       idle: () => this.#dropStranger(),
     })
   }
 
   get info(): PeerInfo {
     if (this.#info === undefined) {
-      const { name, direction } = this.connection.state
+      const { name, direction, retry } = this.connection.state
       const blocked = this.#context.blocklist.get(this.peerId)
       this.#info = Object.freeze({
         peerId: this.peerId,
         state: name,
         ...(direction === undefined ? {} : { direction }),
         saved: this.#saved,
-        addresses: Object.freeze([...this.connection.addresses]),
+        addresses: Object.freeze(this.connection.addresses),
         metadata: this.#metadata,
+        ...(retry === undefined ? {} : { retry: Object.freeze({ ...retry }) }),
         ...(blocked === undefined ? {} : { blocked }),
       })
     }
@@ -183,7 +187,7 @@ export class Peer {
   save(addresses: readonly Multiaddr[], metadata: Record<string, string> | undefined): void {
     this.#saved = true
     this.#known = true
-    for (const address of addresses) this.connection.addresses.add(address)
+    this.connection.addAddresses(addresses)
     if (metadata !== undefined) this.#metadata = Object.freeze({ ...metadata })
     this.touch()
   }
@@ -232,7 +236,7 @@ export class Peer {
         peerId: this.peerId,
         now: () => clock.now(),
         open: (record) => opener.open(record),
-        heard: () => session.heard(),
+        heard: (bytes) => session.heard(bytes),
         opened: (open) => receiver.open(open),
         arrived: (inbox, messages, bytes, redelivered) => {
           this.#stats.messagesReceived += messages
@@ -255,7 +259,7 @@ export class Peer {
   }
 
   /** Lets the peer go: everything ends, everyone who waits is told. */
-  close(reason: 'removed' | 'blocked' | 'expired' | 'stopped'): void {
+  close(reason: keyof typeof CLOSING): void {
     const [code, message] = CLOSING[reason]
     this.#expired = false
     this.traffic.abandon(code, message) // before the session goes: who waits must not be accepted for a later one
@@ -285,7 +289,12 @@ export class Peer {
           const stream = await session.link.openStream(DATA_PROTOCOL, limit.signal)
           try {
             const { header, sealer } = session.keys.openSealer()
-            return { stream, header, seal: (plaintext) => sealer.seal(plaintext) }
+            const seal = (plaintext: readonly Uint8Array[]): Uint8Array[] => {
+              const record = sealer.seal(plaintext)
+              session.spoke(record.reduce((sum, { length }) => sum + length, 0))
+              return record
+            }
+            return { stream, header, seal }
           } catch (error) {
             stream.abort(error as Error)
             throw error
@@ -306,9 +315,16 @@ export class Peer {
       : { code: 'blocked', reason: 'it has blocked this node' }
   }
 
-  #changed(state: ConnectionState, events: readonly ConnectionEvent[]): void {
+  #changed(state: ConnectionState, events: readonly ConnectionEvent[], input: ConnectionInput): void {
     const { clock, session } = this.#context
-    session.logger.debug(`peer is ${state.name}`, { peerId: this.peerId, events: events.map(({ type }) => type) })
+    const reason = 'reason' in input ? input.reason : undefined
+    session.logger.debug(`peer is ${state.name}`, {
+      peerId: this.peerId,
+      input: input.type,
+      ...(reason === undefined ? {} : { reason: typeof reason === 'string' ? reason : reason.kind }),
+      ...(typeof reason === 'object' && reason.error !== undefined ? { error: reason.error.message } : {}),
+      ...(state.retry === undefined ? {} : { attempt: state.retry.attempt }),
+    })
     this.touch()
     for (const event of events) {
       if (event.type === 'established') {

@@ -73,6 +73,7 @@ export class Peers implements HostHandlers {
         network,
         handshakeTimeout: timeouts.handshake,
         heartbeat,
+        keyLife: { age: timeouts.session, bytes: limits.sessionBytes },
         handshake,
         report: (error) => hub.emit({ type: 'error', error }),
       },
@@ -236,9 +237,10 @@ export class Peers implements HostHandlers {
     for (const peer of this.#peers.values()) peer.connection.drain()
   }
 
-  /** Connects in the background to a peer of the address book. */
+  /** Connects in the background to a peer of the address book, and keeps it connected. */
   keep(peer: Peer): void {
-    const { logger } = this.#options.settings
+    const { logger, reconnect } = this.#options.settings
+    if (reconnect !== undefined) return peer.connection.keep()
     peer.connect([], undefined).catch((error) => {
       logger.info('a peer of the address book could not be reached', { peerId: peer.peerId, error })
     })

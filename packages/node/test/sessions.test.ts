@@ -41,7 +41,7 @@ test('a receiver that restarts gets again what it had not consumed, marked as re
   await collect(inbox, 2)
   await eventually(() => bob.node.buffered(id).messages === 1)
   await first.node.stop()
-  await eventually(() => bob.node.getPeer(id)?.state === 'disconnected')
+  await eventually(() => bob.node.getPeer(id)?.state === 'reconnecting')
   await bob.node.send(id, 'x', '4')
 
   await using second = await makeNode({ streams: ['x'], identity })

@@ -3,9 +3,8 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { parseTarget } from '../src/address.ts'
 import { Admission } from '../src/connection/admission.ts'
-import { arbitrate, decides } from '../src/connection/arbitration.ts'
 import { Blocklist } from '../src/connection/blocklist.ts'
-import { type ConnectionInput, INITIAL_STATE, transition } from '../src/connection/state.ts'
+import { decides } from '../src/connection/session-set.ts'
 import { Identity } from '../src/index.ts'
 import { Heartbeat } from '../src/session/heartbeat.ts'
 import { NumberWindow } from '../src/session/number-window.ts'
@@ -153,53 +152,6 @@ describe('which session lives', () => {
       ),
     )
   })
-
-  test('the decider keeps what it has, unless the peer has restarted; the follower follows', () => {
-    const [one, two] = [{ instance: new Uint8Array(16) }, { instance: new Uint8Array(16).fill(1) }]
-    expect(arbitrate(true, undefined, one)).toBe('choose')
-    expect(arbitrate(true, one, one)).toBe('duplicate')
-    expect(arbitrate(true, one, two)).toBe('choose')
-    expect(arbitrate(false, one, one)).toBe('follow')
-  })
-})
-
-test('a peer’s state: every history of inputs tells a story that makes sense', () => {
-  const reason = { kind: 'io' } as const
-  const input: fc.Arbitrary<ConnectionInput> = fc.constantFrom(
-    { type: 'dial' },
-    { type: 'authenticated', direction: 'inbound' },
-    { type: 'established', direction: 'outbound', resumed: true },
-    { type: 'lost', reason },
-    { type: 'refused', until: 5, reason },
-    { type: 'cooldown-over' },
-    { type: 'drain' },
-    { type: 'close', reason: 'removed' },
-  )
-  fc.assert(
-    fc.property(fc.array(input), (inputs) => {
-      let state = INITIAL_STATE
-      let closed = false
-      let up = false // connected or more has been told, and no end of it
-      for (const each of inputs) {
-        const before = state
-        const result = transition(state, each)
-        state = result.state
-        for (const event of result.events) {
-          expect(closed).toBe(false) // nothing is told after `closed`
-          if (event.type === 'closed') closed = true
-          if (event.type === 'connected' || event.type === 'established') up = true
-          if (event.type === 'disconnected') {
-            expect(up || before.name === 'connecting').toBe(true) // nobody is told twice
-            up = false
-          }
-        }
-        if (state.name === 'disconnected' || state.name === 'cooldown' || state.name === 'closed')
-          expect(up).toBe(false)
-        expect(transition(state, each).state.name === 'closed').toBe(closed || each.type === 'close')
-      }
-    }),
-    { numRuns: 2000 },
-  )
 })
 
 test('what connect takes: text, object, one address or several of one peer', () => {

@@ -1,6 +1,14 @@
 import type { NewEvent, PeerState, Reason } from '../events.ts'
 import type { Direction } from '../transport.ts'
 
+/** The next attempt to reach a peer. */
+export interface Retry {
+  /** Attempts count from 1 since a session lasted. */
+  readonly attempt: number
+  /** When it begins, in milliseconds since 1970. */
+  readonly at: number
+}
+
 /** How things are with one peer. Only `transition` makes a new one. */
 export interface ConnectionState {
   readonly name: PeerState
@@ -8,15 +16,25 @@ export interface ConnectionState {
   readonly direction?: Direction
   /** The end of a cooldown, in milliseconds since 1970. */
   readonly until?: number
+  /** While reconnecting. */
+  readonly retry?: Retry
+  /** A session was lost, not ended by this program, and there was none since. */
+  readonly outage?: true
 }
 
 export type ConnectionInput =
   | { readonly type: 'dial' }
   /** The peer's SETUP has come: it is who it says. */
   | { readonly type: 'authenticated'; readonly direction: Direction }
-  | { readonly type: 'established'; readonly direction: Direction; readonly resumed: boolean }
-  /** The attempt has failed, or the session is over, and nothing is left that could replace it. */
-  | { readonly type: 'lost'; readonly reason: Reason }
+  /** `renewed`: in place of a session that was established, for fresh keys. */
+  | {
+      readonly type: 'established'
+      readonly direction: Direction
+      readonly resumed: boolean
+      readonly renewed: boolean
+    }
+  /** The attempt has failed, or the session is over, nothing is left that could replace it; and what comes next, if anything. */
+  | { readonly type: 'lost'; readonly reason: Reason; readonly retry?: Retry & { readonly delay: number } }
   | { readonly type: 'refused'; readonly until: number; readonly reason: Reason }
   | { readonly type: 'cooldown-over' }
   | { readonly type: 'drain' }
@@ -28,6 +46,8 @@ export type ConnectionEvent = WithoutPeer<NewEvent>
 
 /** States whose end `disconnected` tells of, whatever ends them. */
 const CONNECTED: ReadonlySet<PeerState> = new Set<PeerState>(['connected', 'established', 'draining'])
+/** Of these, those in which messages flow. */
+const FLOWING: ReadonlySet<PeerState> = new Set<PeerState>(['established', 'draining'])
 
 export const INITIAL_STATE: ConnectionState = { name: 'disconnected' }
 
@@ -38,31 +58,40 @@ export function transition(
 ): { readonly state: ConnectionState; readonly events: readonly ConnectionEvent[] } {
   const stay = { state, events: [] }
   if (state.name === 'closed') return stay
+  const outage = state.outage === undefined ? {} : { outage: state.outage }
   switch (input.type) {
     case 'dial':
-      return state.name === 'disconnected' ? { state: { name: 'connecting' }, events: [{ type: 'connecting' }] } : stay
+      return state.name === 'disconnected'
+        ? { state: { name: 'connecting', ...outage }, events: [{ type: 'connecting' }] }
+        : stay
     case 'authenticated':
       return state.name === 'disconnected' || state.name === 'connecting' || state.name === 'reconnecting'
-        ? { state: { name: 'connected', direction: input.direction }, events: [{ type: 'connected' }] }
+        ? { state: { name: 'connected', direction: input.direction, ...outage }, events: [{ type: 'connected' }] }
         : stay
-    case 'established':
+    case 'established': {
+      const name = state.name === 'draining' ? 'draining' : 'established'
+      const established = { type: 'established', resumed: input.resumed } as const
       return {
-        state: { name: state.name === 'draining' ? 'draining' : 'established', direction: input.direction },
-        events: [{ type: 'established', resumed: input.resumed }],
+        state: { name, direction: input.direction },
+        events:
+          input.renewed && FLOWING.has(state.name)
+            ? []
+            : state.outage === undefined
+              ? [established]
+              : [established, { type: 'reconnected' }],
       }
+    }
     case 'lost':
-      return state.name === 'disconnected' || state.name === 'cooldown'
-        ? stay
-        : { state: { name: 'disconnected' }, events: [{ type: 'disconnected', reason: input.reason }] }
+      return lost(state, input)
     case 'refused': {
       const cooldown = { type: 'cooldown', until: input.until, reason: input.reason } as const
       return {
-        state: { name: 'cooldown', until: input.until },
+        state: { name: 'cooldown', until: input.until, ...outage },
         events: CONNECTED.has(state.name) ? [{ type: 'disconnected', reason: input.reason }, cooldown] : [cooldown],
       }
     }
     case 'cooldown-over':
-      return state.name === 'cooldown' ? { state: { name: 'disconnected' }, events: [] } : stay
+      return state.name === 'cooldown' ? { state: { name: 'disconnected', ...outage }, events: [] } : stay
     case 'drain':
       return state.name === 'established' ? { state: { ...state, name: 'draining' }, events: [] } : stay
     case 'close': {
@@ -72,5 +101,28 @@ export function transition(
         events: CONNECTED.has(state.name) ? [{ type: 'disconnected', reason: { kind: 'local' } }, closed] : [closed],
       }
     }
+  }
+}
+
+function lost(
+  state: ConnectionState,
+  { reason, retry }: Extract<ConnectionInput, { type: 'lost' }>,
+): { state: ConnectionState; events: readonly ConnectionEvent[] } {
+  if (state.name === 'cooldown') return { state, events: [] } // tried again when it is over
+  const outage =
+    state.outage !== undefined || (FLOWING.has(state.name) && reason.kind !== 'local') ? { outage: true as const } : {}
+  const disconnected = { type: 'disconnected', reason } as const
+  if (retry === undefined) {
+    // Who followed the attempts by their events learns that there will be no more.
+    return state.name === 'disconnected'
+      ? { state, events: [] }
+      : { state: { name: 'disconnected', ...outage }, events: [disconnected] }
+  }
+  const { attempt, at, delay } = retry
+  const reconnecting = { type: 'reconnecting', attempt, delay } as const
+  return {
+    state: { name: 'reconnecting', retry: { attempt, at }, ...outage },
+    events:
+      state.name === 'disconnected' || state.name === 'reconnecting' ? [reconnecting] : [disconnected, reconnecting],
   }
 }

@@ -16,6 +16,8 @@ export interface KeyAgreement {
   readonly network: string
   readonly remotePublicKey: Uint8Array
   readonly peerId: PeerId
+  /** On a key renewal, the id of the session that is renewed. */
+  readonly previousSessionId?: Uint8Array
 }
 
 /** The dialer's side: message 1, then message 2. Rejects with the peer's refusal as an error. */

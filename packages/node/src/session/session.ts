@@ -21,6 +21,7 @@ import { ApplicationHandshake, type HandshakePeer, type Verdict } from './applic
 import { ControlChannel } from './control-channel.ts'
 import { endByError, endByGoodbye, type SessionEnd } from './endings.ts'
 import { Heartbeat } from './heartbeat.ts'
+import { KeyLife } from './key-life.ts'
 import { initiate, respond } from './noise-handshake.ts'
 import { refusalError } from './refusals.ts'
 import { SessionKeys } from './session-keys.ts'
@@ -33,6 +34,8 @@ export interface SessionContext {
   readonly network: string
   readonly handshakeTimeout: number
   readonly heartbeat: { readonly interval: number; readonly timeout: number }
+  /** After so many milliseconds or bytes the keys are renewed. */
+  readonly keyLife: { readonly age: number; readonly bytes: number }
   readonly handshake: ((peer: HandshakePeer) => Promise<Verdict>) | undefined
   /** Something went wrong here that no call can be told of. */
   report(error: GlueberryError): void
@@ -44,14 +47,16 @@ export interface SessionOwner {
   setup(): Setup
   /** Why an authenticated peer of our network is not wanted all the same; asked of inbound sessions. */
   refuses(): Refusal | undefined
-  /** The peer's SETUP has come. The owner then calls `begin`, or ends the session. */
+  /** The peer's SETUP has come. The owner then calls `begin` or `accept`, or ends the session. */
   onSetup(session: Session): void
-  /** This side's application has accepted. */
-  onAccepted(session: Session): void
-  /** The peer's READY has come. */
-  onReady(session: Session): void
+  /** This side's application has accepted, or the peer's READY has come. */
+  onProgress(session: Session): void
   /** READY was sent and received: messages may flow. */
   onEstablished(session: Session): void
+  /** The first record since then has come. */
+  onAlive(session: Session): void
+  /** The keys should be renewed, or the peer asks for it. */
+  onKeysDue(session: Session): void
   onAcknowledgements(session: Session, acknowledgements: readonly Acknowledgement[]): void
   /** What is due to be acknowledged now. */
   acknowledgements(session: Session): Acknowledgement[]
@@ -65,10 +70,13 @@ type Phase = 'noise' | 'setup' | 'handshake' | 'established' | 'ended'
 export class Session {
   readonly link: Link
   readonly peerId: PeerId
+  /** The session whose keys this one renews. */
+  readonly renews: Session | undefined
   readonly #context: SessionContext
   readonly #owner: SessionOwner
   readonly #channel: ControlChannel
   readonly #heartbeat: Heartbeat
+  readonly #keyLife: KeyLife
   readonly #application: ApplicationHandshake
   #phase: Phase = 'noise'
   #endedBy: SessionEnd | undefined
@@ -76,6 +84,8 @@ export class Session {
   #remote: Setup | undefined
   #remoteStreams = new Set<string>()
   #accepted = false
+  #wasEstablished = false
+  #alive = false // a record has come since
   #readySent = false
   #remoteReady: Ready | undefined
   #handshakeTimer: Cancellable | undefined // until established or ended
@@ -89,8 +99,9 @@ export class Session {
   /** Milliseconds of the last ping's round trip. */
   roundTrip: number | undefined
 
-  constructor(link: Link, stream: ByteStream, context: SessionContext, owner: SessionOwner) {
+  constructor(link: Link, stream: ByteStream, context: SessionContext, owner: SessionOwner, renews?: Session) {
     this.link = link
+    this.renews = renews
     this.peerId = link.peerId
     this.#context = context
     this.#owner = owner
@@ -105,6 +116,21 @@ export class Session {
           new GlueberryError('CONNECT_TIMEOUT', `${this.peerId} has been silent for ${context.heartbeat.timeout} ms`, {
             peerId: this.peerId,
           }),
+        ),
+    })
+    this.#keyLife = new KeyLife({
+      clock: context.clock,
+      ...context.keyLife,
+      due: () => owner.onKeysDue(this),
+      over: () =>
+        this.fail(
+          new GlueberryError(
+            'HANDSHAKE_TIMEOUT',
+            `the keys of the session with ${this.peerId} were not renewed in time`,
+            {
+              peerId: this.peerId,
+            },
+          ),
         ),
     })
   }
@@ -137,6 +163,11 @@ export class Session {
     return this.#phase === 'established'
   }
 
+  /** Whether it is, or was before it ended. */
+  get wasEstablished(): boolean {
+    return this.#wasEstablished
+  }
+
   /** Whether this side's application has accepted. */
   get accepted(): boolean {
     return this.#accepted
@@ -149,6 +180,10 @@ export class Session {
   /** The peer's READY, once it has come. */
   get remoteReady(): Ready | undefined {
     return this.#remoteReady
+  }
+
+  get remoteIsReady(): boolean {
+    return this.#remoteReady !== undefined
   }
 
   /** Resolves when the peer has closed its side of the control stream: it has read everything that it will read. */
@@ -181,7 +216,7 @@ export class Session {
       this.#channel.send(this.#owner.setup())
       for await (const message of this.#channel.messages()) {
         if (this.ended) return
-        this.#heartbeat.heard()
+        this.#heard()
         this.#handle(message)
       }
       this.fail(new GlueberryError('CONNECT_FAILED', `${this.peerId} closed the session`, { peerId: this.peerId }))
@@ -194,11 +229,11 @@ export class Session {
   begin(): void {
     const { handshake, logger, report } = this.#context
     this.#phase = 'handshake'
-    if (handshake === undefined) return this.#accept()
+    if (handshake === undefined) return this.accept()
     this.#application.run(handshake, this.link.direction).then(
       (decision) => {
         if (this.ended) return
-        if (decision.accepted) return this.#accept()
+        if (decision.accepted) return this.accept()
         this.refuse({ code: 'application', reason: decision.reason })
       },
       (error) => {
@@ -214,6 +249,13 @@ export class Session {
         this.refuse({ code: 'failed', reason: 'its handshake failed' })
       },
     )
+  }
+
+  /** This side's application has accepted, now or in the session that this one renews. */
+  accept(): void {
+    this.#phase = 'handshake'
+    this.#accepted = true
+    this.#owner.onProgress(this)
   }
 
   /** Says no, instead of going on. */
@@ -241,10 +283,21 @@ export class Session {
     this.#send({ type: 'streams', names })
   }
 
+  /** Asks the peer, who dialed, for new keys. */
+  requestRenewal(): void {
+    this.#send({ type: 'renew' })
+  }
+
   /** A record of a data stream has come. @throws GlueberryError when the session is over: its records are no longer processed */
-  heard(): void {
+  heard(bytes: number): void {
     if (this.ended) throw this.#overError()
-    this.#heartbeat.heard()
+    this.#heard()
+    this.#keyLife.used(bytes)
+  }
+
+  /** So many bytes were sealed for a data stream. */
+  spoke(bytes: number): void {
+    this.#keyLife.used(bytes)
   }
 
   /** The keys of its data streams. @throws GlueberryError before they are agreed on */
@@ -282,7 +335,14 @@ export class Session {
 
   #agreeOnKeys(): Promise<SessionSecrets> {
     const { keys: identity, network } = this.#context
-    const options = { identity, network, remotePublicKey: publicKeyOf(this.peerId), peerId: this.peerId }
+    const previousSessionId = this.renews?.id
+    const options = {
+      identity,
+      network,
+      remotePublicKey: publicKeyOf(this.peerId),
+      peerId: this.peerId,
+      ...(previousSessionId === undefined ? {} : { previousSessionId }),
+    }
     return this.link.direction === 'outbound'
       ? initiate(this.#channel, options)
       : respond(this.#channel, { ...options, refuses: () => this.#owner.refuses() })
@@ -303,7 +363,7 @@ export class Session {
       case 'ready':
         if (this.#remoteReady !== undefined) throw this.#protocolError('READY came twice')
         this.#remoteReady = message
-        this.#owner.onReady(this)
+        if (!this.#readySent) this.#owner.onProgress(this)
         return this.#establish()
       case 'ack':
         if (this.#remoteReady === undefined || !this.#readySent) throw this.#protocolError('ACK came before READY')
@@ -324,7 +384,10 @@ export class Session {
         return this.#handlePong(message.number)
       case 'goodbye':
         return this.#end(endByGoodbye(message.reason, this.peerId))
-      case 'renew': // key renewal is the initiator's to begin; it does so by its own limits
+      case 'renew':
+        // Who was dialed cannot begin one: it has nothing to do but to wait for it.
+        if (this.established && this.link.direction === 'outbound') this.#owner.onKeysDue(this)
+        return
       case 'unknown':
         return
     }
@@ -342,20 +405,25 @@ export class Session {
     this.#ping = undefined
   }
 
-  #accept(): void {
-    this.#accepted = true
-    this.#owner.onAccepted(this)
-  }
-
   #establish(): void {
     if (this.#phase !== 'handshake' || !this.#readySent || this.#remoteReady === undefined) return
     this.#phase = 'established'
+    this.#wasEstablished = true
     this.#handshakeTimer?.cancel()
     this.#application.end(new Error('the handshake is over'))
     this.link.established()
     this.#heartbeat.start()
+    this.#keyLife.start()
     this.#owner.onEstablished(this)
+    this.#sendPing() // its answer shows that the session works both ways
     this.#outcome.resolve(!this.ended)
+  }
+
+  #heard(): void {
+    this.#heartbeat.heard()
+    if (this.#alive || !this.established) return
+    this.#alive = true
+    this.#owner.onAlive(this)
   }
 
   #overError(): GlueberryError {
@@ -363,7 +431,7 @@ export class Session {
   }
 
   #sendPing(): void {
-    if (this.#channel.congested) return
+    if (this.#channel.congested || !this.established) return
     const number = ++this.#pings
     this.#ping = { number, at: this.#context.clock.elapsed() }
     this.#send({ type: 'ping', number })
@@ -435,6 +503,7 @@ export class Session {
     this.#outcome.resolve(false)
     this.#handshakeTimer?.cancel()
     this.#heartbeat.stop()
+    this.#keyLife.stop()
     this.#application.end(end.reason.error ?? new Error('the session is over'))
     this.#context.logger.debug('session ended', {
       peerId: this.peerId,

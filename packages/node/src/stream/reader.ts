@@ -11,7 +11,7 @@ export interface ReaderPort {
   now(): number
   open(record: Uint8Array): Uint8Array<ArrayBuffer>
   /** A record has been opened and is about to be used. Throws when the session is over: it must not be. */
-  heard(): void
+  heard(bytes: number): void
   /** The inbox of the name that the stream says it is for; throws when that cannot be. */
   opened(open: Open): Inbox
   /** Messages of one record have been put into the inbox. */
@@ -32,7 +32,7 @@ export async function readDataStream(
     openRecords(port.open),
     async (plaintexts: AsyncIterable<Uint8Array<ArrayBuffer>>) => {
       for await (const plaintext of plaintexts) {
-        port.heard()
+        port.heard(plaintext.length)
         if (finished) throw violation(port.peerId, 'bytes came after FIN')
         const receivedAt = port.now()
         let messages = 0

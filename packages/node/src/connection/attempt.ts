@@ -1,0 +1,128 @@
+import { type Clock, deadline } from '../clock.ts'
+import { GlueberryError } from '../errors.ts'
+import type { Reason } from '../events.ts'
+import type { PeerId } from '../peer-id.ts'
+import type { Session } from '../session/session.ts'
+import { type ByteStream, type Link, SESSION_PROTOCOL } from '../transport.ts'
+
+/** Why an attempt has failed. */
+export class AttemptFailure extends Error {
+  readonly reason: Reason & { readonly error: GlueberryError }
+  /** It was the peer that said no, for a reason that will not pass by itself. */
+  readonly final: boolean
+
+  constructor(kind: Reason['kind'], error: GlueberryError, final = false) {
+    super(error.message)
+    this.reason = { kind, error }
+    this.final = final
+  }
+}
+
+export interface AttemptOptions {
+  readonly peerId: PeerId
+  readonly clock: Clock
+  readonly handshakeTimeout: number
+  dial(address: string, signal: AbortSignal): Promise<Link>
+  /** Begins a session on a link of our own. */
+  open(link: Link, stream: ByteStream): Session
+  /** Resolves with the established session, whoever began it, once there is none that may still become it. */
+  outcome(signal: AbortSignal): Promise<Session | undefined>
+  /** Resolves when the session is established or over. */
+  settled(session: Session, signal: AbortSignal): Promise<void>
+}
+
+/** Tries one address, for `timeout` milliseconds until it answers. Rejects with an `AttemptFailure`, or the signal's reason. */
+export async function attempt(
+  options: AttemptOptions,
+  address: string,
+  timeout: number,
+  signal: AbortSignal,
+): Promise<Session> {
+  // A session that is under way already is waited for before another one is begun.
+  const already = await options.outcome(signal)
+  if (already !== undefined) return already
+  let session: Session | undefined
+  try {
+    const link = await dial(options, address, timeout, signal)
+    session = options.open(link, await openStream(options, link, signal))
+    await options.settled(session, signal)
+    if (session.established) return session
+    throw failureOf(session)
+  } catch (error) {
+    if (session?.established === false) session.abandon({ kind: 'local' })
+    if (signal.aborted) throw signal.reason
+    const other = await options.outcome(signal) // told `duplicate`, for example: the other one may live
+    if (other !== undefined) return other
+    throw error instanceof AttemptFailure ? error : failureBefore(error as GlueberryError)
+  }
+}
+
+/** One error for an attempt over several addresses. */
+export function combine(peerId: PeerId, failures: readonly AttemptFailure[]): AttemptFailure {
+  const [only] = failures
+  if (failures.length === 1 && only !== undefined) return only
+  const errors = failures.map(({ reason }) => reason.error)
+  const hint = errors.find((error) => error.hint !== undefined)?.hint
+  const allSilent = errors.every(({ code }) => code === 'CONNECT_TIMEOUT')
+  const text = `no address of ${peerId} answered: ${errors.map(({ message }) => message).join('; ')}`
+  const cause = new AggregateError(errors)
+  return new AttemptFailure(
+    allSilent ? 'timeout' : 'io',
+    new GlueberryError(allSilent ? 'CONNECT_TIMEOUT' : 'CONNECT_FAILED', text, { peerId, hint, cause }),
+  )
+}
+
+async function dial(
+  { peerId, clock, dial }: AttemptOptions,
+  address: string,
+  timeout: number,
+  signal: AbortSignal,
+): Promise<Link> {
+  const limit = deadline(clock, timeout, () => {
+    const text = `${address} did not answer within ${Math.round(timeout)} ms`
+    return new GlueberryError('CONNECT_TIMEOUT', text, { peerId })
+  })
+  try {
+    return await dial(address, AbortSignal.any([signal, limit.signal]))
+  } finally {
+    limit.cancel()
+  }
+}
+
+async function openStream(
+  { peerId, clock, handshakeTimeout }: AttemptOptions,
+  link: Link,
+  signal: AbortSignal,
+): Promise<ByteStream> {
+  const limit = deadline(clock, handshakeTimeout, () => {
+    const text = `${peerId} did not answer within ${handshakeTimeout} ms`
+    return new GlueberryError('HANDSHAKE_TIMEOUT', text, { peerId })
+  })
+  try {
+    return await link.openStream(SESSION_PROTOCOL, AbortSignal.any([signal, limit.signal]))
+  } catch (error) {
+    link.abort(error as Error)
+    throw error
+  } finally {
+    limit.cancel()
+  }
+}
+
+/** Refusals that pass by themselves: no room, a cooldown, a handler that failed. */
+const PASSING: ReadonlySet<string> = new Set(['busy', 'cooldown', 'failed', 'other'])
+
+function failureOf({ peerId, end }: Session): AttemptFailure {
+  const { reason, refusal } = end ?? { reason: { kind: 'remote' } as Reason }
+  const error =
+    reason.error ??
+    new GlueberryError('CONNECT_FAILED', `the session with ${peerId} ended before it was established`, { peerId })
+  const passing = refusal !== undefined && PASSING.has(refusal.code)
+  return new AttemptFailure(reason.kind, error, reason.kind === 'authentication' && !passing)
+}
+
+/** Of what failed before there was a session. */
+function failureBefore(error: GlueberryError): AttemptFailure {
+  if (GlueberryError.is(error, 'CONNECT_TIMEOUT', 'HANDSHAKE_TIMEOUT')) return new AttemptFailure('timeout', error)
+  if (GlueberryError.is(error, 'CONNECT_FAILED')) return new AttemptFailure('io', error)
+  return new AttemptFailure('authentication', error, true)
+}

@@ -1,0 +1,29 @@
+import { equalBytes } from '@glueberry/wire'
+
+/** Within this time, in milliseconds, … */
+const SPAN = 60_000
+/** … an instance that had been replaced may come back so often: what was on its way during a restart. */
+const RETURNS_MAX = 1
+const REMEMBERED = 8
+
+/**
+ * Notices two running programs with one identity: a restart brings an instance that was never seen, but two programs
+ * that push each other out come back under the instance that they had.
+ */
+export class InstanceWatch {
+  #current: Uint8Array | undefined
+  #replaced: readonly Uint8Array[] = []
+  #returns: readonly number[] = []
+
+  /** The peer runs as this instance, at `now` in milliseconds. Returns whether two programs do. */
+  saw(instance: Uint8Array, now: number): boolean {
+    if (this.#current !== undefined && !equalBytes(this.#current, instance)) {
+      if (this.#replaced.some((each) => equalBytes(each, instance))) {
+        this.#returns = [...this.#returns.filter((at) => now - at < SPAN), now]
+      }
+      this.#replaced = [this.#current, ...this.#replaced].slice(0, REMEMBERED)
+    }
+    this.#current = instance
+    return this.#returns.length > RETURNS_MAX && now - (this.#returns.at(-1) as number) < SPAN
+  }
+}
