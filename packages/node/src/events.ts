@@ -58,7 +58,7 @@ export type NodeEvent =
   | ({ readonly type: 'disconnected'; readonly reason: Reason } & ForPeer)
   /** A dial will be tried after `delay` milliseconds. */
   | ({ readonly type: 'reconnecting'; readonly attempt: number; readonly delay: number } & ForPeer)
-  /** After an outage, at once behind `established`. */
+  /** At once behind `established`, when the session before it ended without this program's doing. */
   | ({ readonly type: 'reconnected' } & ForPeer)
   /** Refused: no attempt before `until`. */
   | ({ readonly type: 'cooldown'; readonly until: number; readonly reason: Reason } & ForPeer)

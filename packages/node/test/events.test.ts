@@ -35,6 +35,7 @@ test('a whole connection’s life, in order, at both ends', async () => {
     'disconnected remote',
     'connected',
     'established',
+    'reconnected',
     'disconnected local',
     'closed',
   ])

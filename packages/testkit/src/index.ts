@@ -1,6 +1,8 @@
 /** What the tests share. */
 
+export { chance, withChance } from './chance.ts'
 export { Child, spawnNode } from './child.ts'
 export { eventually } from './eventually.ts'
+export { type Fault, FaultProxy } from './fault-proxy.ts'
 export { collect, type MadeNode, makeNode, pair } from './nodes.ts'
 export { SimulatedClock } from './simulated-clock.ts'
