@@ -107,7 +107,7 @@ export interface NodeOptions<S extends string> {
     metadataSize?: number
     /** Names that this node accepts. Default and largest 64. */
     streams?: number
-    /** How many bytes a session's keys protect before they are renewed. Default 2^36. */
+    /** How many bytes a session's keys protect before they are renewed. Default 2^36, at least 64 MiB: a renewal takes a moment. */
     sessionBytes?: number
   }
   /** Default: silent. `console` and pino fit. */
@@ -193,7 +193,7 @@ const RANGES = {
     eventBuffer: [100, 1, 1_000_000],
     metadataSize: [4 * KiB, 2, 1 * MiB],
     streams: [STREAM_NAMES_MAX, 1, STREAM_NAMES_MAX],
-    sessionBytes: [2 ** 36, 1 * KiB, 2 ** 50],
+    sessionBytes: [2 ** 36, 64 * MiB, 2 ** 50],
   },
   reconnect: {
     maxAttempts: [-1, -1, 1_000_000_000],

@@ -71,6 +71,11 @@ export class FaultProxy implements AsyncDisposable {
     for (const pair of [...this.#pairs]) pair.cut()
   }
 
+  /** Breaks every open connection after so many further bytes. */
+  cutAfter(bytes: number): void {
+    for (const pair of this.#pairs) pair.cutAfter(bytes)
+  }
+
   /** Lets nothing pass any more on every open connection. */
   swallow(): void {
     for (const pair of this.#pairs) pair.swallow()
@@ -121,7 +126,7 @@ export class FaultProxy implements AsyncDisposable {
 class Pair {
   readonly #near: Socket
   readonly #far: Socket
-  readonly #fault: Fault
+  #fault: Fault
   readonly #events: { broke(): void; closed(): void }
   #passed = 0
   #swallows = false
@@ -151,6 +156,10 @@ class Pair {
   cut(): void {
     this.#near.resetAndDestroy()
     this.#far.resetAndDestroy()
+  }
+
+  cutAfter(bytes: number): void {
+    this.#fault = { kind: 'cut', after: this.#passed + bytes }
   }
 
   swallow(): void {

@@ -414,6 +414,8 @@ export class Session {
     this.link.established()
     this.#heartbeat.start()
     this.#keyLife.start()
+    const fresh = this.renews === undefined ? '' : ' with fresh keys'
+    this.#context.logger.debug(`session established${fresh}`, { peerId: this.peerId })
     this.#owner.onEstablished(this)
     this.#sendPing() // its answer shows that the session works both ways
     this.#outcome.resolve(!this.ended)
