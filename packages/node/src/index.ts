@@ -4,6 +4,7 @@
  * @packageDocumentation
  */
 export type { Multiaddr } from './address.ts'
+export type { AddressBookStore } from './address-book/store.ts'
 export type { Block } from './connection/blocklist.ts'
 export type { Retry } from './connection/state.ts'
 export { type ErrorCode, type ErrorDetails, GlueberryError } from './errors.ts'

@@ -1,5 +1,7 @@
 import { inspect } from 'node:util'
 import type { Multiaddr } from './address.ts'
+import { AddressBook } from './address-book/address-book.ts'
+import { openStore } from './address-book/open-store.ts'
 import { withSignal } from './async.ts'
 import { deadline } from './clock.ts'
 import { GlueberryError } from './errors.ts'
@@ -32,6 +34,7 @@ export class Lifecycle {
   readonly delivery: Delivery
   readonly peers: Peers
   readonly #platform: Platform
+  readonly #book: AddressBook
   #status: NodeState = 'idle'
   #host: Host | undefined
   #starting: Promise<void> | undefined // while status is `starting`
@@ -54,11 +57,18 @@ export class Lifecycle {
         this.hub.emit({ type: 'error', error })
       },
     })
+    const report = (error: GlueberryError): void => this.hub.emit({ type: 'error', error })
+    this.#book = new AddressBook({
+      store: openStore(settings.addressBook, clock, report),
+      logger: settings.logger,
+      report,
+    })
     this.peers = new Peers({
       settings,
       clock,
       hub: this.hub,
       delivery: this.delivery,
+      book: this.#book,
       host: () => this.#host ?? this.#fail('NOT_RUNNING', 'the node was not started'),
     })
     const { signal } = settings
@@ -157,10 +167,13 @@ export class Lifecycle {
       libp2p,
     })
     try {
+      await this.peers.load()
+      this.#ending.signal.throwIfAborted()
       await host.start(this.peers)
       this.#ending.signal.throwIfAborted()
     } catch (error) {
       await host.stop()
+      await this.#book.close()
       if (this.#ending.signal.aborted) this.#fail('STOPPED', 'the node was stopped while it started')
       this.#become('idle')
       throw error
@@ -220,6 +233,7 @@ export class Lifecycle {
     await wasStarting?.catch(() => {}) // its caller is told
     await this.peers.stop()
     await this.#host?.stop()
+    await this.#book.close()
     this.#become('stopped')
     this.hub.close()
   }

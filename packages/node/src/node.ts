@@ -114,9 +114,11 @@ export class Node<S extends string = string> implements AsyncDisposable {
 
   /**
    * Puts a peer into the address book and, unless `connect` is false, connects to it in the background (when the node
-   * starts, if it has not yet).
+   * starts, if it has not yet) and keeps it connected. Addresses are added to those that it has; metadata, if given,
+   * takes the place of what was there. Resolves when the book is written, whatever becomes of the connection.
    *
-   * @throws GlueberryError `INVALID_ADDRESS`, `PEER_BLOCKED`; `INVALID_OPTION` for metadata that is too large
+   * @throws GlueberryError `INVALID_ADDRESS`, `PEER_BLOCKED`; `INVALID_OPTION` for metadata that is too large;
+   * `ADDRESS_BOOK` when the book cannot be written: the peer is known all the same, until the node stops
    */
   async addPeer(
     peer: PeerRef,
@@ -126,18 +128,21 @@ export class Node<S extends string = string> implements AsyncDisposable {
     const peerId = toPeerId(peer)
     const addresses = parseAddressesOf(peerId, multiaddrs)
     this.#life.checkMetadata(options.metadata)
-    const record = this.#life.peers.add(peerId, addresses, options.metadata)
-    record.wanted = options.connect !== false
-    if (record.wanted && this.#life.status === 'running') this.#life.peers.keep(record)
-  }
-
-  /** Ends the session, gives up what is kept (`undelivered`), and forgets the peer. */
-  async removePeer(peer: PeerRef): Promise<void> {
-    await this.#life.peers.remove(toPeerId(peer), 'removed')
+    await this.#life.peers.add(peerId, addresses, { metadata: options.metadata, connect: options.connect !== false })
   }
 
   /**
-   * Ends a session with the peer and admits none, in either direction; for peers never seen too.
+   * Ends the session, gives up what is kept (`undelivered`), and forgets the peer, in the address book too.
+   *
+   * @throws GlueberryError `ADDRESS_BOOK` when the book cannot be written
+   */
+  async removePeer(peer: PeerRef): Promise<void> {
+    await this.#life.peers.remove(toPeerId(peer))
+  }
+
+  /**
+   * Ends a session with the peer and admits none, in either direction; for peers never seen too. With an address book
+   * it holds beyond a restart.
    *
    * @param options `duration` in milliseconds (default: until `unblockPeer`), and a `reason` for `getPeer`
    */
@@ -154,7 +159,7 @@ export class Node<S extends string = string> implements AsyncDisposable {
 
   /** Admits the peer again. */
   async unblockPeer(peer: PeerRef): Promise<void> {
-    this.#life.peers.unblock(toPeerId(peer))
+    await this.#life.peers.unblock(toPeerId(peer))
   }
 
   /** What is known of a peer; the same frozen value until something changes. */
@@ -168,7 +173,8 @@ export class Node<S extends string = string> implements AsyncDisposable {
   }
 
   /**
-   * Connects, and resolves with the peer's id once both applications have accepted. Each address is tried once.
+   * Connects, and resolves with the peer's id once both applications have accepted. Each address is tried once; from
+   * success on the peer is kept connected, until `disconnect`. During a backoff it tries at once.
    * Calls for one peer share one attempt; aborting one spares the others.
    *
    * @param target a peer whose addresses are known, its id as text, a multiaddr with `/p2p/…`, or several of one peer
@@ -184,7 +190,10 @@ export class Node<S extends string = string> implements AsyncDisposable {
     return parsed.peerId
   }
 
-  /** Ends the session in good order. What is kept stays for the next `connect`, `timeouts.resume` long. */
+  /**
+   * Ends the session in good order, and stops reconnecting, at the other side too. What is kept stays for the next
+   * `connect`, `timeouts.resume` long.
+   */
   async disconnect(peer: PeerRef): Promise<void> {
     await this.#life.peers.disconnect(toPeerId(peer))
   }

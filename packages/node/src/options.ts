@@ -2,6 +2,7 @@ import { inspect } from 'node:util'
 import { isStreamName, MESSAGE_OVERHEAD, NETWORK_NAME_MAX, STREAM_NAMES_MAX } from '@glueberry/wire'
 import type { Libp2pOptions as AllLibp2pOptions } from 'libp2p'
 import { checkMultiaddr, type Multiaddr } from './address.ts'
+import type { AddressBookStore } from './address-book/store.ts'
 import { GlueberryError } from './errors.ts'
 import { Identity } from './identity.ts'
 import { type Logger, silentLogger } from './observe/logger.ts'
@@ -52,6 +53,11 @@ export interface NodeOptions<S extends string> {
   network?: string
   /** Decides about each peer, after it has been authenticated. Default: accepts everyone. */
   handshake?: (peer: HandshakePeer) => Promise<Verdict>
+  /**
+   * Where peers are kept beyond the program: the path of a JSON file, which no other node may use, or a store of your
+   * own. Its peers are connected at start and kept connected. Default: in memory only.
+   */
+  addressBook?: string | AddressBookStore
   /** How lost peers are tried again; `false`: not, `connect` is the program's to call. */
   reconnect?: false | ReconnectOptions
   /** Credit and buffers. */
@@ -125,6 +131,7 @@ export interface Settings {
   readonly listen: readonly Multiaddr[]
   readonly network: string
   readonly handshake: ((peer: HandshakePeer) => Promise<Verdict>) | undefined
+  readonly addressBook: string | AddressBookStore | undefined
   readonly reconnect: ReconnectSettings | undefined
   readonly flow: {
     readonly window: number
@@ -210,7 +217,7 @@ const OTHERS: Partial<Record<keyof typeof RANGES, readonly string[]>> = {
 }
 
 const KNOWN = new Set([
-  ...['identity', 'streams', 'listen', 'network', 'handshake', 'logger', 'signal', 'libp2p'],
+  ...['identity', 'streams', 'listen', 'network', 'handshake', 'addressBook', 'logger', 'signal', 'libp2p'],
   ...Object.keys(RANGES),
 ])
 
@@ -327,6 +334,15 @@ export function verifyOptions(options: NodeOptions<string>): Settings {
     'a function',
     options.handshake,
   )
+  const { addressBook } = options
+  expect(
+    addressBook === undefined ||
+      (typeof addressBook === 'string' && addressBook !== '') ||
+      (isObject(addressBook) && typeof addressBook.load === 'function' && typeof addressBook.save === 'function'),
+    'addressBook',
+    'the path of a file, or an object with load and save',
+    addressBook,
+  )
   expect(
     options.signal === undefined || options.signal instanceof AbortSignal,
     'signal',
@@ -352,6 +368,7 @@ export function verifyOptions(options: NodeOptions<string>): Settings {
     listen: [...listen],
     network,
     handshake: options.handshake,
+    addressBook,
     reconnect,
     flow,
     heartbeat,

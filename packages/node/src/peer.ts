@@ -1,5 +1,6 @@
 import type { ByteQueue, DataHeader, Refusal, Setup } from '@glueberry/wire'
 import type { Multiaddr } from './address.ts'
+import type { BookEntry } from './address-book/address-book.ts'
 import { type Cancellable, type Clock, deadline } from './clock.ts'
 import type { Block, Blocklist } from './connection/blocklist.ts'
 import { PeerConnection } from './connection/connection.ts'
@@ -40,6 +41,8 @@ export interface PeerInfo {
   readonly blocked?: Block
 }
 
+const NO_METADATA: Readonly<Record<string, string>> = Object.freeze({})
+
 /** What every peer of a node shares. */
 export interface PeerContext {
   readonly settings: Settings
@@ -57,6 +60,8 @@ export interface PeerContext {
   dial(peerId: PeerId, address: string, signal: AbortSignal): Promise<Link>
   /** What `getPeer` shows of it has changed. */
   changed(): void
+  /** A session with a peer of the address book is established, at these addresses, by now. */
+  seen(peerId: PeerId, entry: BookEntry): void
   /** It is closed, or was a stranger that came to nothing. */
   gone(peer: Peer): void
 }
@@ -76,8 +81,8 @@ export class Peer {
   readonly connection: PeerConnection
   readonly traffic: Traffic
   readonly #context: PeerContext
-  #saved = false
-  #metadata: Readonly<Record<string, string>> = Object.freeze({})
+  /** As the address book has it, if it does; the peer may have more addresses by now. */
+  #entry: BookEntry | undefined
   /** Somebody asked for it, or it was established once: its end is told. */
   #known = false
   #expiry: Cancellable | undefined // from the loss of a session until the next one
@@ -85,8 +90,6 @@ export class Peer {
   #info: PeerInfo | undefined // until something changes
   #warnedOfInbox = false
   #warnedOfDeadlock = false
-  /** To be connected when the node starts. */
-  wanted = false
   #stats = { messagesSent: 0, messagesReceived: 0, bytesSent: 0, bytesReceived: 0, redelivered: 0 }
   #sessions = 0
   #connectedSince: number | undefined
@@ -157,9 +160,9 @@ export class Peer {
         peerId: this.peerId,
         state: name,
         ...(direction === undefined ? {} : { direction }),
-        saved: this.#saved,
+        saved: this.#entry !== undefined,
         addresses: Object.freeze(this.connection.addresses),
-        metadata: this.#metadata,
+        metadata: this.#entry?.metadata ?? NO_METADATA,
         ...(retry === undefined ? {} : { retry: Object.freeze({ ...retry }) }),
         ...(blocked === undefined ? {} : { blocked }),
       })
@@ -180,15 +183,14 @@ export class Peer {
 
   /** Whether messages are accepted for it: it is in the address book, was established once, or is about to be. */
   get accepted(): boolean {
-    return this.#saved || this.#sessions > 0 || this.connection.ready
+    return this.#entry !== undefined || this.#sessions > 0 || this.connection.ready
   }
 
-  /** Put into the address book. */
-  save(addresses: readonly Multiaddr[], metadata: Record<string, string> | undefined): void {
-    this.#saved = true
+  /** It is in the address book, like this. */
+  save(entry: BookEntry): void {
+    this.#entry = entry
     this.#known = true
-    this.connection.addAddresses(addresses)
-    if (metadata !== undefined) this.#metadata = Object.freeze({ ...metadata })
+    this.connection.addAddresses(entry.addresses)
     this.touch()
   }
 
@@ -331,6 +333,7 @@ export class Peer {
         this.#known = true
         this.#sessions++
         this.#connectedSince = clock.now()
+        this.#remember()
       } else if (event.type === 'disconnected') {
         this.#lastReason = event.reason
         this.#connectedSince = undefined
@@ -345,6 +348,12 @@ export class Peer {
       if (this.#known) this.#startExpiry()
       else this.#dropStranger()
     }
+  }
+
+  #remember(): void {
+    if (this.#entry === undefined) return
+    this.#entry = { ...this.#entry, addresses: this.connection.addresses, lastSeen: this.#context.clock.now() }
+    this.#context.seen(this.peerId, this.#entry)
   }
 
   /** Of who was never established, and nobody asked for, nothing is kept but a cooldown. */
@@ -376,7 +385,7 @@ export class Peer {
     this.#expiry = undefined
     if (this.connection.busy) {
       this.#startExpiry()
-    } else if (this.#saved) {
+    } else if (this.#entry !== undefined) {
       this.traffic.abandon('UNDELIVERED', CLOSING.expired[1])
     } else if (this.traffic.receiver.held > 0) {
       this.#expired = true // `closed` comes after its last message

@@ -1,5 +1,6 @@
 import { ByteQueue, IdentityKeys, INSTANCE_LENGTH, takeDataHeader } from '@glueberry/wire'
 import type { Multiaddr, Target } from './address.ts'
+import type { AddressBook, BookEntry } from './address-book/address-book.ts'
 import type { Clock } from './clock.ts'
 import { Admission } from './connection/admission.ts'
 import { Blocklist } from './connection/blocklist.ts'
@@ -21,6 +22,7 @@ export interface PeersOptions {
   readonly clock: Clock
   readonly hub: EventHub
   readonly delivery: Delivery
+  readonly book: AddressBook
   /** The host, while the node runs. */
   host(): Host
 }
@@ -39,6 +41,7 @@ export class Peers implements HostHandlers {
   readonly #context: PeerContext
   #list: readonly PeerInfo[] | undefined // until something changes
   #draining = false
+  #running = false
   #stopped = false
 
   constructor(options: PeersOptions) {
@@ -47,7 +50,7 @@ export class Peers implements HostHandlers {
     const { identity, limits, timeouts, network, heartbeat, handshake, logger } = settings
     this.#names = new Set(settings.streams)
     this.#budget = new Budget(settings.flow.nodeBudget + BUDGET_SLACK)
-    this.#blocklist = new Blocklist(clock, (peerId) => this.#touch(peerId))
+    this.#blocklist = new Blocklist(clock, (peerId) => this.#unblocked(peerId).catch(() => {})) // reported
     this.#admission = new Admission({
       clock,
       max: limits.pendingConnections,
@@ -92,6 +95,7 @@ export class Peers implements HostHandlers {
       changed: () => {
         this.#list = undefined
       },
+      seen: (peerId, entry) => void options.book.put(peerId, entry).catch(() => {}), // reported
       gone: (peer) => this.#forget(peer),
     }
   }
@@ -170,18 +174,32 @@ export class Peers implements HostHandlers {
     await this.#obtain(peerId).connect(addresses, signal)
   }
 
-  add(peerId: PeerId, addresses: readonly Multiaddr[], metadata: Record<string, string> | undefined): Peer {
+  /** Puts a peer into the address book, and keeps it connected when it is wanted. Resolves when the book has it. */
+  add(
+    peerId: PeerId,
+    addresses: readonly Multiaddr[],
+    options: { readonly metadata: Record<string, string> | undefined; readonly connect: boolean },
+  ): Promise<void> {
     this.#checkPeer(peerId)
+    const { book } = this.#options
     const peer = this.#obtain(peerId)
-    peer.save(addresses, metadata)
-    return peer
+    const before = book.get(peerId)
+    const entry: BookEntry = {
+      ...before,
+      addresses: [...new Set([...peer.connection.addresses, ...addresses])],
+      metadata: Object.freeze({ ...(options.metadata ?? before?.metadata) }),
+      connect: options.connect,
+    }
+    peer.save(entry)
+    if (entry.connect && this.#running) this.#keep(peer)
+    return book.put(peerId, entry)
   }
 
-  /** Lets a peer go and waits until its connection is closed. */
-  async remove(peerId: PeerId, reason: 'removed' | 'blocked'): Promise<void> {
-    const peer = this.#peers.get(peerId)
-    peer?.close(reason)
-    await peer?.connection.closed()
+  /** Forgets a peer. Resolves when its connection is closed, and the book has it no longer. */
+  async remove(peerId: PeerId): Promise<void> {
+    const written = this.#options.book.remove(peerId)
+    await this.#letGo(peerId, 'removed')
+    await written
   }
 
   async disconnect(peerId: PeerId): Promise<void> {
@@ -192,14 +210,15 @@ export class Peers implements HostHandlers {
 
   async block(peerId: PeerId, duration: number | undefined, reason: string | undefined): Promise<void> {
     this.#checkAlive()
-    this.#blocklist.add(peerId, duration, reason)
+    const written = this.#options.book.block(peerId, this.#blocklist.add(peerId, duration, reason))
     this.#touch(peerId)
-    await this.remove(peerId, 'blocked')
+    await this.#letGo(peerId, 'blocked')
+    await written
   }
 
-  unblock(peerId: PeerId): void {
+  async unblock(peerId: PeerId): Promise<void> {
     this.#blocklist.remove(peerId)
-    this.#touch(peerId)
+    await this.#unblocked(peerId)
   }
 
   /** Accepts one more name, from every peer. @throws GlueberryError `INVALID_STREAM`, `INVALID_OPTION` */
@@ -237,23 +256,27 @@ export class Peers implements HostHandlers {
     for (const peer of this.#peers.values()) peer.connection.drain()
   }
 
-  /** Connects in the background to a peer of the address book, and keeps it connected. */
-  keep(peer: Peer): void {
-    const { logger, reconnect } = this.#options.settings
-    if (reconnect !== undefined) return peer.connection.keep()
-    peer.connect([], undefined).catch((error) => {
-      logger.info('a peer of the address book could not be reached', { peerId: peer.peerId, error })
-    })
+  /** Reads the address book: who is in it is known from here on. */
+  async load(): Promise<void> {
+    const { book } = this.#options
+    const blocks = await book.open()
+    for (const [peerId, block] of blocks)
+      if (this.#blocklist.get(peerId) === undefined) this.#blocklist.set(peerId, block)
+    for (const [peerId, entry] of book.entries) {
+      if (peerId !== this.#options.settings.identity.peerId) this.#obtain(peerId).save(entry)
+    }
   }
 
-  /** The node runs: connects to those that were added before. */
+  /** The node runs: connects to who is wanted. */
   connectWanted(): void {
-    for (const peer of this.#peers.values()) if (peer.wanted) this.keep(peer)
+    this.#running = true
+    for (const peer of this.#peers.values()) if (this.#isWanted(peer.peerId)) this.#keep(peer)
   }
 
   /** Lets everyone go. Resolves when every connection is closed. */
   async stop(): Promise<void> {
     this.#stopped = true
+    this.#running = false
     const peers = [...this.#peers.values()]
     for (const peer of peers) peer.close('stopped')
     this.#blocklist.clear()
@@ -337,6 +360,34 @@ export class Peers implements HostHandlers {
     }
   }
 
+  /** Whether it is to be kept connected. */
+  #isWanted(peerId: PeerId): boolean {
+    return this.#options.book.get(peerId)?.connect === true && this.#blocklist.get(peerId) === undefined
+  }
+
+  #keep(peer: Peer): void {
+    const { logger, reconnect } = this.#options.settings
+    if (reconnect !== undefined) return peer.connection.keep()
+    peer.connect([], undefined).catch((error) => {
+      logger.info('a peer of the address book could not be reached', { peerId: peer.peerId, error })
+    })
+  }
+
+  /** Lets a peer go and waits until its connection is closed. */
+  async #letGo(peerId: PeerId, reason: 'removed' | 'blocked'): Promise<void> {
+    const peer = this.#peers.get(peerId)
+    peer?.close(reason)
+    await peer?.connection.closed()
+  }
+
+  /** A block has ended. */
+  async #unblocked(peerId: PeerId): Promise<void> {
+    this.#touch(peerId)
+    const peer = this.#peers.get(peerId)
+    if (this.#running && peer !== undefined && this.#isWanted(peerId)) this.#keep(peer)
+    await this.#options.book.block(peerId, undefined)
+  }
+
   #touch(peerId: PeerId): void {
     this.#list = undefined
     this.#peers.get(peerId)?.touch()
@@ -348,5 +399,8 @@ export class Peers implements HostHandlers {
     const retired = peer.traffic.retire()
     if (retired !== undefined) this.#retired.set(peer.peerId, retired)
     this.#list = undefined
+    // Who is in the book is known, whatever becomes of a connection: blocked, or given up.
+    const entry = this.#options.book.get(peer.peerId)
+    if (entry !== undefined && !this.#stopped) this.#obtain(peer.peerId).save(entry)
   }
 }

@@ -29,21 +29,26 @@ export class Blocklist {
   }
 
   /** Blocks, or changes how; `duration` in milliseconds. */
-  add(peerId: PeerId, given: number | undefined, reason: string | undefined): void {
-    this.remove(peerId)
+  add(peerId: PeerId, given: number | undefined, reason: string | undefined): Block {
     const duration = given === Number.POSITIVE_INFINITY ? undefined : given
     const block: Block = Object.freeze({
       ...(duration === undefined ? {} : { until: this.#clock.now() + duration }),
       ...(reason === undefined ? {} : { reason }),
     })
-    const timer =
-      duration === undefined
-        ? undefined
-        : this.#clock.setTimer(() => {
-            this.#blocks.delete(peerId)
-            this.#onEnd(peerId)
-          }, duration)
-    this.#blocks.set(peerId, { block, timer })
+    this.set(peerId, block)
+    return block
+  }
+
+  /** Blocks as it was before this program began. */
+  set(peerId: PeerId, block: Block): void {
+    this.remove(peerId)
+    const { until } = block
+    const end = (): void => {
+      this.#blocks.delete(peerId)
+      this.#onEnd(peerId)
+    }
+    const timer = until === undefined ? undefined : this.#clock.setTimer(end, Math.max(0, until - this.#clock.now()))
+    this.#blocks.set(peerId, { block: Object.freeze({ ...block }), timer })
   }
 
   remove(peerId: PeerId): void {

@@ -1,0 +1,353 @@
+import { spawn } from 'node:child_process'
+import {
+  chmodSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { Child, eventually, makeNode, SimulatedClock, spawnNode } from '@glueberry/testkit'
+import { afterAll, expect, test } from 'vitest'
+import { FileLock } from '../src/address-book/file-lock.ts'
+import { type AddressBookStore, Identity, Node, type NodeOptions } from '../src/index.ts'
+
+const program = fileURLToPath(new URL('children/book.ts', import.meta.url))
+const folders: string[] = []
+const folder = (): string => {
+  const made = mkdtempSync(join(tmpdir(), 'glueberry-book-'))
+  folders.push(made)
+  return made
+}
+afterAll(() => {
+  for (const each of folders) rmSync(each, { recursive: true, force: true })
+})
+const bookPath = (): string => join(folder(), 'book.json')
+const read = (path: string) => JSON.parse(readFileSync(path, 'utf8'))
+const withBook = (addressBook: string | AddressBookStore, options: Partial<NodeOptions<'x'>> = {}) =>
+  makeNode({ streams: ['x'], addressBook, reconnect: { baseDelay: 1, maxDelay: 20 }, ...options })
+
+test('peers outlive the program: they are connected at the next start, and kept connected', async () => {
+  const path = bookPath()
+  const identity = Identity.generate()
+  await using alice = await makeNode({ streams: ['x'] })
+  const { peerId, addrs } = alice.node
+  {
+    await using bob = await withBook(path, { identity })
+    await bob.node.addPeer(peerId, [...addrs, '/ip4/127.0.0.1/tcp/1'], { metadata: { name: 'Alice' } })
+    expect(read(path)).toMatchObject({
+      version: 1,
+      peers: { [peerId]: { connect: true, metadata: { name: 'Alice' } } },
+    })
+    await eventually(() => bob.node.getPeer(peerId)?.state === 'established')
+  }
+  const [entry] = Object.values(read(path).peers) as { addresses: string[]; lastSeen: number }[]
+  expect(entry?.addresses).toHaveLength(2)
+  expect(entry?.lastSeen).toBeGreaterThan(1_700_000_000_000)
+  await using bob = await withBook(path, { identity })
+  expect(bob.node.getPeer(peerId)).toMatchObject({ saved: true, metadata: { name: 'Alice' } })
+  await eventually(() => bob.node.getPeer(peerId)?.state === 'established')
+  expect(readdirSync(join(path, '..')).sort()).toEqual(['book.json', 'book.json.lock'])
+})
+
+test('a peer that was removed is gone, one with `connect: false` is not dialed, addresses add up', async () => {
+  const path = bookPath()
+  const [one, two] = [Identity.generate().peerId, Identity.generate().peerId]
+  {
+    await using bob = await withBook(path)
+    await bob.node.addPeer(one, ['/ip4/127.0.0.1/tcp/1'], { connect: false })
+    await bob.node.addPeer(one, ['/ip4/127.0.0.1/tcp/2'], { connect: false, metadata: { a: 'b' } })
+    await bob.node.addPeer(two, [], { connect: false })
+    await bob.node.removePeer(two)
+  }
+  await using bob = await withBook(path)
+  expect(bob.node.listPeers()).toMatchObject([
+    { peerId: one, state: 'disconnected', addresses: ['/ip4/127.0.0.1/tcp/1', '/ip4/127.0.0.1/tcp/2'] },
+  ])
+  expect(bob.events.some(({ type }) => type === 'connecting')).toBe(false)
+})
+
+test('what was added before the start is written then, beside what the file has', async () => {
+  const path = bookPath()
+  const [one, two] = [Identity.generate().peerId, Identity.generate().peerId]
+  writeFileSync(path, JSON.stringify({ version: 1, peers: { [one]: { addresses: [] } } }))
+  const node = new Node({ identity: Identity.generate(), streams: ['x'], addressBook: path })
+  await node.addPeer(two, [], { connect: false })
+  expect(Object.keys(read(path).peers)).toEqual([one])
+  await node.start()
+  await node.stop()
+  expect(Object.keys(read(path).peers)).toEqual([one, two])
+})
+
+test('fields and entries that are not known are written back as they were', async () => {
+  const path = bookPath()
+  const { peerId } = Identity.generate()
+  const strange = {
+    version: 1,
+    note: 'mine',
+    peers: {
+      [peerId]: { addresses: ['/ip4/127.0.0.1/tcp/1'], connect: false, colour: 'blue' },
+      'not a peer': { addresses: 7 },
+      [Identity.generate().peerId]: { addresses: ['not an address'] },
+    },
+    blocked: { somebody: 'strange' },
+  }
+  writeFileSync(path, JSON.stringify(strange))
+  await using bob = await withBook(path)
+  expect(bob.node.listPeers()).toHaveLength(1)
+  await bob.node.addPeer(peerId, ['/ip4/127.0.0.1/tcp/2'], { connect: false })
+  const after = read(path)
+  expect(after).toMatchObject({ ...strange, peers: { 'not a peer': { addresses: 7 } } })
+  expect(after.peers[peerId]).toMatchObject({
+    colour: 'blue',
+    addresses: ['/ip4/127.0.0.1/tcp/1', '/ip4/127.0.0.1/tcp/2'],
+  })
+})
+
+test.each([
+  ['half a file', '{"version":1,"peers":{"12D3'],
+  ['no object', '[]'],
+  ['no version', '{"peers":{}}'],
+  ['an older form', '{"version":1,"peers":[]}'],
+  ['nothing', ''],
+])('%s is set aside with a warning, and never overwritten', async (_, text) => {
+  const path = bookPath()
+  writeFileSync(path, text)
+  await using bob = await withBook(path)
+  await eventually(() => bob.errors.length > 0)
+  expect(bob.errors).toMatchObject([{ code: 'ADDRESS_BOOK', message: expect.stringContaining('corrupt') }])
+  await bob.node.addPeer(Identity.generate().peerId, [], { connect: false })
+  const aside = readdirSync(join(path, '..')).find((name) => name.includes('corrupt')) as string
+  expect(readFileSync(join(path, '..', aside), 'utf8')).toBe(text)
+  expect(bob.errors[0]?.message).toContain(aside)
+  expect(Object.keys(read(path).peers)).toHaveLength(1)
+})
+
+test('a book of a later version is neither read nor touched', async () => {
+  const path = bookPath()
+  writeFileSync(path, '{"version":2,"peers":{}}')
+  await expect(withBook(path)).rejects.toMatchObject({
+    code: 'ADDRESS_BOOK',
+    message: expect.stringContaining('version 2'),
+  })
+  expect(readdirSync(join(path, '..'))).toEqual(['book.json'])
+})
+
+test('one writer: a second node is told who holds it, in this process and in another', async () => {
+  const path = bookPath()
+  {
+    await using _first = await withBook(path)
+    await expect(withBook(path)).rejects.toMatchObject({
+      code: 'ADDRESS_BOOK',
+      message: expect.stringContaining(`in use by process ${process.pid}`),
+    })
+    await using child = spawnNode([program, path])
+    await child.line(new RegExp(`refused .*in use by process ${process.pid}`))
+  }
+  await using again = await withBook(path)
+  expect(again.node.status).toBe('running')
+})
+
+test('a process that was killed holds its lock no longer, and leaves a whole file', async () => {
+  const path = bookPath()
+  let known = 0
+  for (let round = 1; round <= 3; round++) {
+    await using child = spawnNode([program, path])
+    await child.line(/started/)
+    for (let i = 0; i < 30; i++) child.write(`line ${i}\n`)
+    await child.line(new RegExp(`added, ${known + 5} known`)) // in the midst of writing
+    child.kill('SIGKILL')
+    expect(await child.ended).toBe('SIGKILL')
+    const before = known
+    known = Object.keys(read(path).peers).length
+    expect(known).toBeGreaterThanOrEqual(before + 5)
+  }
+  await using bob = await withBook(path)
+  expect(bob.errors).toEqual([])
+})
+
+test('a lock of a process of another machine holds; one of an earlier start of this machine does not', async () => {
+  const path = join(folder(), 'lock')
+  const clock = new SimulatedClock()
+  const lock = new FileLock(path, clock)
+  expect(await lock.acquire()).toBeUndefined()
+  const own = read(path)
+  expect(await new FileLock(path, clock).acquire()).toBe(`process ${process.pid} on ${own.host}`)
+  for (const [change, held] of [
+    [{ host: 'elsewhere', boot: 'another' }, true],
+    [{ boot: 'before', pid: process.pid }, false],
+    [{ began: '1' }, false], // its number went to another process
+    [{ pid: 2 ** 22 + 1 }, false],
+  ] as const) {
+    writeFileSync(path, JSON.stringify({ ...own, ...change }))
+    expect([change, (await new FileLock(path, clock).acquire()) !== undefined]).toEqual([change, held])
+  }
+  // A lock that was taken from it is not its own to remove.
+  writeFileSync(path, '{"pid":1}')
+  expect(await lock.held()).toBe(false)
+  await lock.release()
+  expect(read(path)).toEqual({ pid: 1 })
+  // Created and not written into: its program is about to, or died in between.
+  writeFileSync(path, '')
+  utimesSync(path, clock.now() / 1000 - 5, clock.now() / 1000 - 5)
+  expect(await lock.acquire()).toBe('another program')
+  utimesSync(path, clock.now() / 1000 - 11, clock.now() / 1000 - 11)
+  expect(await lock.acquire()).toBeUndefined()
+  await lock.release()
+  expect(readdirSync(join(path, '..'))).toEqual([])
+})
+
+test('a full disk: the call and an event say so, the node lives on, and writes when there is room', async () => {
+  const path = bookPath()
+  // A process that may not write files of more than 4 KiB stands for a disk with so much room.
+  await using child = new Child(
+    spawn(
+      'bash',
+      ['-c', 'ulimit -f 4; exec "$@"', '-', process.execPath, '--conditions=@glueberry/source', program, path],
+      {
+        stdio: ['pipe', 'pipe', 'pipe'],
+      },
+    ),
+  )
+  await child.line(/started/)
+  child.write('one\n')
+  await child.line(/added, 1 known/)
+  const before = readFileSync(path, 'utf8')
+  child.write('two\n')
+  await child.line(/failed ADDRESS_BOOK, 2 known/)
+  await child.line(/error ADDRESS_BOOK .*EFBIG/)
+  expect(readFileSync(path, 'utf8')).toBe(before)
+  child.write('stop\n')
+  expect(await child.ended).toBe(0)
+  expect(readdirSync(join(path, '..'))).toEqual(['book.json']) // no half file, no lock
+})
+
+test('a read-only file is not written over: the call and an event say so, and the node lives on', async () => {
+  const path = bookPath()
+  writeFileSync(path, '{"version":1,"peers":{}}')
+  chmodSync(path, 0o444)
+  await using bob = await withBook(path)
+  const { peerId } = Identity.generate()
+  await expect(bob.node.addPeer(peerId, [], { connect: false })).rejects.toMatchObject({
+    code: 'ADDRESS_BOOK',
+    message: expect.stringContaining('read-only'),
+    retryable: true,
+  })
+  await eventually(() => bob.errors.length === 1)
+  expect(bob.node.getPeer(peerId)).toMatchObject({ saved: true })
+  expect(readFileSync(path, 'utf8')).toBe('{"version":1,"peers":{}}')
+  chmodSync(path, 0o644)
+  await bob.node.stop() // tries once more
+  expect(Object.keys(read(path).peers)).toEqual([peerId])
+})
+
+test('a book that is a link stays one; a folder that is not there is said', async () => {
+  const path = bookPath()
+  writeFileSync(path, '{"version":1,"peers":{}}')
+  const link = join(folder(), 'link.json')
+  symlinkSync(path, link)
+  {
+    await using bob = await withBook(link)
+    await bob.node.addPeer(Identity.generate().peerId, [], { connect: false })
+  }
+  expect(Object.keys(read(path).peers)).toHaveLength(1)
+  await expect(withBook(join(path, '..', 'nowhere', 'book.json'))).rejects.toMatchObject({
+    code: 'ADDRESS_BOOK',
+    message: expect.stringContaining('has no folder'),
+  })
+  await expect(withBook(folder())).rejects.toMatchObject({ code: 'ADDRESS_BOOK' })
+})
+
+test('a start that fails releases the book', async () => {
+  const path = bookPath()
+  await using taken = await makeNode({ streams: ['x'] })
+  const listen = [(taken.node.addrs[0] as string).replace(/\/p2p\/.*/, '')]
+  await expect(withBook(path, { listen })).rejects.toMatchObject({ code: 'INVALID_ADDRESS' })
+  expect(readdirSync(join(path, '..'))).toEqual([])
+  await using bob = await withBook(path)
+  expect(bob.node.status).toBe('running')
+})
+
+test('a store of the user’s own: one save at a time, with the last state; its failures are told', async () => {
+  let saved: unknown
+  let saving = 0
+  let failing = false
+  const store: AddressBookStore = {
+    load: async () => saved,
+    async save(book) {
+      expect(++saving).toBe(1)
+      await new Promise(setImmediate)
+      saving--
+      if (failing) throw new Error('the database is away')
+      saved = book
+    },
+  }
+  const ids = Array.from({ length: 20 }, () => Identity.generate().peerId)
+  {
+    await using bob = await withBook(store)
+    await Promise.all(ids.map((id) => bob.node.addPeer(id, [], { connect: false })))
+    expect(Object.keys((saved as { peers: object }).peers)).toEqual(ids)
+    failing = true
+    await expect(bob.node.removePeer(ids[0] as string as never)).rejects.toMatchObject({ code: 'ADDRESS_BOOK' })
+    failing = false
+  }
+  expect(Object.keys((saved as { peers: object }).peers)).toEqual(ids.slice(1)) // written at the end
+  saved = 'nonsense'
+  await expect(withBook(store)).rejects.toMatchObject({ code: 'ADDRESS_BOOK' })
+  await expect(withBook({ load: () => Promise.reject(new Error('no')), save: async () => {} })).rejects.toMatchObject({
+    code: 'ADDRESS_BOOK',
+  })
+})
+
+test('a block survives a restart, for a peer never seen too, holds both ways, and ends in its time', async () => {
+  const path = bookPath()
+  const identity = Identity.generate()
+  await using alice = await makeNode({ streams: ['x'] })
+  const { peerId } = alice.node
+  {
+    await using bob = await withBook(path, { identity })
+    await bob.node.blockPeer(peerId, { reason: 'spam' })
+    await bob.node.blockPeer(Identity.generate().peerId, { duration: 1 })
+  }
+  await using bob = await withBook(path, { identity })
+  expect(bob.node.getPeer(peerId)).toMatchObject({ blocked: { reason: 'spam' }, saved: false })
+  await expect(bob.node.connect(alice.node.addrs)).rejects.toMatchObject({ code: 'PEER_BLOCKED' })
+  await expect(alice.node.connect(bob.node.addrs)).rejects.toMatchObject({ code: 'CONNECT_FAILED' })
+  await eventually(() => bob.node.listPeers().length === 1) // the other one's time is over
+  await bob.node.unblockPeer(peerId)
+  await alice.node.connect(bob.node.addrs)
+  expect(read(path).blocked).toEqual({})
+})
+
+test('a saved peer that is blocked stays in the book, and is connected again when it is unblocked', async () => {
+  await using alice = await makeNode({ streams: ['x'] })
+  await using bob = await withBook(bookPath())
+  const { peerId } = alice.node
+  await bob.node.addPeer(peerId, alice.node.addrs)
+  await eventually(() => bob.node.getPeer(peerId)?.state === 'established')
+  await bob.node.blockPeer(peerId)
+  expect(bob.node.getPeer(peerId)).toMatchObject({ state: 'disconnected', saved: true, blocked: {} })
+  await bob.node.unblockPeer(peerId)
+  await eventually(() => bob.node.getPeer(peerId)?.state === 'established')
+})
+
+test('wrong options are named', () => {
+  for (const addressBook of ['', 7, {}, { load: 1, save: 2 }]) {
+    expect(
+      () => new Node({ identity: Identity.generate(), streams: ['x'], addressBook: addressBook as never }),
+    ).toThrow(/addressBook must be/)
+  }
+  expect(
+    () =>
+      new Node({
+        identity: Identity.generate(),
+        streams: ['x'],
+        reconnect: { factor: 0, jitter: 'some', tries: 1 } as never,
+      }),
+  ).toThrow(/reconnect.tries is not an option; .*reconnect.factor must be .*; reconnect.jitter must be/)
+})
