@@ -1,7 +1,7 @@
 // The arrows of ARCHITECTURE.md, as rules.
 const layer = (name) => `^packages/node/src/${name}`
 const leaves =
-  '(errors|events|options|clock|async|address|peer-id|identity|transport|records|version|observe/[^/]+)[.]ts$'
+  '(errors|events|options|clock|async|address|peer-id|identity|transport|records|version|observe/[^/]+|address-book/store)[.]ts$'
 
 /** @type {import('dependency-cruiser').IConfiguration} */
 export default {
@@ -55,6 +55,15 @@ export default {
       severity: 'error',
       from: { path: layer('connection/') },
       to: { path: layer('(stream|node|peer|peers|lifecycle|host|platform)'), pathNot: layer('peer-id[.]ts$') },
+    },
+    {
+      name: 'the-book-knows-no-connections',
+      severity: 'error',
+      from: { path: layer('address-book/') },
+      to: {
+        path: layer('(stream|session|connection|node|peer|peers|lifecycle|host|platform)'),
+        pathNot: [layer('peer-id[.]ts$'), layer('connection/blocklist[.]ts$')],
+      },
     },
     {
       name: 'leaves-import-leaves',

@@ -142,9 +142,12 @@ export class EventHub {
   readonly #capacity: number
   readonly #logger: Logger
   readonly #subscribers = new Set<Subscriber>()
+  readonly #observe: (event: NodeEvent) => void
   #closed = false
 
-  constructor(clock: Clock, capacity: number, logger: Logger) {
+  /** @param observe sees each event before any subscriber; must not throw, nor call back */
+  constructor(clock: Clock, capacity: number, logger: Logger, observe: (event: NodeEvent) => void) {
+    this.#observe = observe
     this.#clock = clock
     this.#capacity = capacity
     this.#logger = logger
@@ -153,6 +156,7 @@ export class EventHub {
   /** Called only when the transition that it tells of is complete. No handler runs inside it. */
   emit(event: NewEvent): void {
     const dated = Object.freeze({ ...event, at: this.#clock.now() }) as NodeEvent
+    this.#observe(dated)
     for (const subscriber of [...this.#subscribers]) subscriber.offer(dated)
   }
 

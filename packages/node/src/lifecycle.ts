@@ -7,6 +7,7 @@ import { deadline } from './clock.ts'
 import { GlueberryError } from './errors.ts'
 import { EventHub, type NodeState } from './events.ts'
 import { seedOf } from './identity.ts'
+import { Meter } from './observe/metrics.ts'
 import { firstWindow, type Settings } from './options.ts'
 import type { PeerId } from './peer-id.ts'
 import { Peers } from './peers.ts'
@@ -35,6 +36,7 @@ export class Lifecycle {
   readonly peers: Peers
   readonly #platform: Platform
   readonly #book: AddressBook
+  readonly #meter: Meter | undefined
   #status: NodeState = 'idle'
   #host: Host | undefined
   #starting: Promise<void> | undefined // while status is `starting`
@@ -49,18 +51,27 @@ export class Lifecycle {
     this.settings = settings
     this.#platform = platform
     const { clock } = platform
-    this.hub = new EventHub(clock, settings.limits.eventBuffer, settings.logger)
+    const { logger, limits, metrics } = settings
+    this.#meter =
+      metrics &&
+      new Meter(metrics, clock, logger, {
+        stats: () => this.peers.stats(),
+        peers: () => this.peers.count(),
+        held: () => this.peers.held,
+        buffered: () => this.peers.buffered,
+      })
+    this.hub = new EventHub(clock, limits.eventBuffer, logger, (event) => this.#meter?.event(event))
     this.delivery = new Delivery({
       settle: (inbox, message) => this.peers.get(inbox.peerId)?.settle(inbox, message),
       failed: (error) => {
-        settings.logger.error(error.message, { error: error.cause })
+        logger.error(error.message, { error: error.cause })
         this.hub.emit({ type: 'error', error })
       },
     })
     const report = (error: GlueberryError): void => this.hub.emit({ type: 'error', error })
     this.#book = new AddressBook({
       store: openStore(settings.addressBook, clock, report),
-      logger: settings.logger,
+      logger,
       report,
     })
     this.peers = new Peers({
@@ -69,6 +80,7 @@ export class Lifecycle {
       hub: this.hub,
       delivery: this.delivery,
       book: this.#book,
+      meter: this.#meter,
       host: () => this.#host ?? this.#fail('NOT_RUNNING', 'the node was not started'),
     })
     const { signal } = settings
@@ -182,6 +194,7 @@ export class Lifecycle {
     }
     this.#host = host
     this.#become('running')
+    this.#meter?.start()
     this.peers.connectWanted()
   }
 
@@ -234,6 +247,7 @@ export class Lifecycle {
     await this.peers.stop()
     await this.#host?.stop()
     await this.#book.close()
+    this.#meter?.stop()
     this.#become('stopped')
     this.hub.close()
   }

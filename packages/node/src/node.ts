@@ -343,22 +343,20 @@ export class Node<S extends string = string> implements AsyncDisposable {
     await this.drain({ timeout: 5000 })
   }
 
-  /** What has passed between this node and a peer; a copy. */
+  /** What has passed between this node and a peer, until an hour after it is gone; a copy. */
   peerStats(peer: PeerRef): PeerStats | undefined {
-    return this.#life.peers.get(toPeerId(peer))?.stats
+    return this.#life.peers.statsOf(toPeerId(peer))
   }
 
-  /** The statistics of all known peers; a copy. */
+  /** The statistics of all peers, and of those that went in the last hour; a copy. */
   allPeerStats(): ReadonlyMap<PeerId, PeerStats> {
-    return new Map([...this.#life.peers.all].map((peer) => [peer.peerId, peer.stats]))
+    return this.#life.peers.allStats()
   }
 
   /** How things are; cheap enough to be asked often. */
   health(): Health {
     const { peers, status } = this.#life
-    let buffered = 0
-    for (const peer of peers.all) buffered += peer.traffic.buffered().bytes
-    return { ok: status === 'running', status, peers: peers.count(), held: peers.held, buffered }
+    return { ok: status === 'running', status, peers: peers.count(), held: peers.held, buffered: peers.buffered }
   }
 
   #sendTo(peer: PeerRef, stream: string): Peer {

@@ -6,6 +6,7 @@ import type { AddressBookStore } from './address-book/store.ts'
 import { GlueberryError } from './errors.ts'
 import { Identity } from './identity.ts'
 import { type Logger, silentLogger } from './observe/logger.ts'
+import type { Metrics } from './observe/metrics.ts'
 import type { PeerId } from './peer-id.ts'
 import type { HandshakePeer, Verdict } from './session/application-handshake.ts'
 
@@ -118,6 +119,8 @@ export interface NodeOptions<S extends string> {
   }
   /** Default: silent. `console` and pino fit. */
   logger?: Logger
+  /** What is counted and measured goes there. Default: nowhere. */
+  metrics?: Metrics
   /** Stops the node when it aborts. */
   signal?: AbortSignal | undefined
   /** Transports and services beyond TCP, as libp2p takes them. */
@@ -161,6 +164,7 @@ export interface Settings {
     readonly sessionBytes: number
   }
   readonly logger: Logger
+  readonly metrics: Metrics | undefined
   readonly signal: AbortSignal | undefined
   readonly libp2p: Libp2pOptions
 }
@@ -217,7 +221,7 @@ const OTHERS: Partial<Record<keyof typeof RANGES, readonly string[]>> = {
 }
 
 const KNOWN = new Set([
-  ...['identity', 'streams', 'listen', 'network', 'handshake', 'addressBook', 'logger', 'signal', 'libp2p'],
+  ...['identity', 'streams', 'listen', 'network', 'handshake', 'addressBook', 'logger', 'metrics', 'signal', 'libp2p'],
   ...Object.keys(RANGES),
 ])
 
@@ -360,6 +364,12 @@ export function verifyOptions(options: NodeOptions<string>): Settings {
     )
   }
 
+  const { metrics } = options
+  for (const method of ['counter', 'gauge', 'histogram'] as const) {
+    const got = (metrics as Partial<Metrics> | undefined)?.[method]
+    expect(metrics === undefined || typeof got === 'function', `metrics.${method}`, 'a function', got)
+  }
+
   if (problems.length === 0) problems.push(...budgetProblems(flow, limits.messageSize, streams.length))
   if (problems.length > 0) throw invalid(problems)
   return {
@@ -375,6 +385,7 @@ export function verifyOptions(options: NodeOptions<string>): Settings {
     timeouts,
     limits,
     logger,
+    metrics,
     signal: options.signal,
     libp2p: options.libp2p ?? {},
   }

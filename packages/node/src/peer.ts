@@ -60,8 +60,8 @@ export interface PeerContext {
   dial(peerId: PeerId, address: string, signal: AbortSignal): Promise<Link>
   /** What `getPeer` shows of it has changed. */
   changed(): void
-  /** A session with a peer of the address book is established, at these addresses, by now. */
-  seen(peerId: PeerId, entry: BookEntry): void
+  /** A session is established; `entry` is what the address book is to have of it, if it is in it. */
+  seen(peer: Peer, entry: BookEntry | undefined): void
   /** It is closed, or was a stranger that came to nothing. */
   gone(peer: Peer): void
 }
@@ -90,15 +90,25 @@ export class Peer {
   #info: PeerInfo | undefined // until something changes
   #warnedOfInbox = false
   #warnedOfDeadlock = false
-  #stats = { messagesSent: 0, messagesReceived: 0, bytesSent: 0, bytesReceived: 0, redelivered: 0 }
+  readonly #stats = { messagesSent: 0, messagesReceived: 0, bytesSent: 0, bytesReceived: 0, redelivered: 0 }
+  #sessionsBefore = 0 // of an earlier record of this peer
   #sessions = 0
   #connectedSince: number | undefined
   #lastReason: Reason | undefined
 
-  /** @param retired what an earlier record of this peer left, when it was closed */
-  constructor(peerId: PeerId, context: PeerContext, retired: Retired | undefined) {
+  /**
+   * @param retired what an earlier record of this peer left, when it was closed
+   * @param before its statistics
+   */
+  constructor(peerId: PeerId, context: PeerContext, retired: Retired | undefined, before: PeerStats | undefined) {
     this.peerId = peerId
     this.#context = context
+    if (before !== undefined) {
+      const { messagesSent, messagesReceived, bytesSent, bytesReceived, redelivered } = before
+      this.#stats = { messagesSent, messagesReceived, bytesSent, bytesReceived, redelivered }
+      this.#sessionsBefore = before.reconnects + 1
+      this.#lastReason = before.lastReason
+    }
     const { settings, clock, delivery, budget, ownPeerId } = context
     const { flow, limits, timeouts } = settings
     const receiver = new Receiver({
@@ -174,11 +184,23 @@ export class Peer {
     const roundTrip = this.connection.current?.roundTrip
     return {
       ...this.#stats,
-      reconnects: Math.max(0, this.#sessions - 1),
+      reconnects: Math.max(0, this.#sessionsBefore + this.#sessions - 1),
       ...(this.#connectedSince === undefined ? {} : { connectedSince: this.#connectedSince }),
       ...(this.#lastReason === undefined ? {} : { lastReason: this.#lastReason }),
       ...(roundTrip === undefined ? {} : { roundTrip }),
     }
+  }
+
+  get wasEstablished(): boolean {
+    return this.#sessions > 0
+  }
+
+  /** Whether nobody would miss it: away, not in the book, and nothing of it is here. */
+  get evictable(): boolean {
+    const away = this.connection.state.name === 'disconnected' && !this.connection.busy
+    return (
+      away && this.#entry === undefined && this.traffic.receiver.held === 0 && this.traffic.buffered().messages === 0
+    )
   }
 
   /** Whether messages are accepted for it: it is in the address book, was established once, or is about to be. */
@@ -351,9 +373,10 @@ export class Peer {
   }
 
   #remember(): void {
-    if (this.#entry === undefined) return
-    this.#entry = { ...this.#entry, addresses: this.connection.addresses, lastSeen: this.#context.clock.now() }
-    this.#context.seen(this.peerId, this.#entry)
+    if (this.#entry !== undefined) {
+      this.#entry = { ...this.#entry, addresses: this.connection.addresses, lastSeen: this.#context.clock.now() }
+    }
+    this.#context.seen(this, this.#entry)
   }
 
   /** Of who was never established, and nobody asked for, nothing is kept but a cooldown. */

@@ -7,6 +7,9 @@ import { Blocklist } from './connection/blocklist.ts'
 import { GlueberryError } from './errors.ts'
 import type { EventHub, PeerState } from './events.ts'
 import { seedOf } from './identity.ts'
+import { Departed } from './observe/departed.ts'
+import type { Meter } from './observe/metrics.ts'
+import type { PeerStats } from './observe/stats.ts'
 import { BUDGET_SLACK, budgetProblems, firstWindow, type Settings } from './options.ts'
 import { Peer, type PeerContext, type PeerInfo } from './peer.ts'
 import type { PeerId } from './peer-id.ts'
@@ -23,14 +26,20 @@ export interface PeersOptions {
   readonly hub: EventHub
   readonly delivery: Delivery
   readonly book: AddressBook
+  readonly meter: Meter | undefined
   /** The host, while the node runs. */
   host(): Host
 }
 
+/** Peers that are known, at most; of those that are away and have nothing here the least recently seen goes first. */
+const PEERS_MAX = 10_000
+
 /** All peers of a node: who may come in, who is who, and the names that are accepted from them. */
 export class Peers implements HostHandlers {
   readonly #options: PeersOptions
+  /** The least recently seen first. */
   readonly #peers = new Map<PeerId, Peer>()
+  readonly #departed: Departed
   /** Sequence numbers of peers that were let go: an instance never uses one twice. */
   readonly #retired = new Map<PeerId, Retired>()
   readonly #names: Set<string>
@@ -49,6 +58,7 @@ export class Peers implements HostHandlers {
     const { settings, clock, hub, delivery } = options
     const { identity, limits, timeouts, network, heartbeat, handshake, logger } = settings
     this.#names = new Set(settings.streams)
+    this.#departed = new Departed(clock)
     this.#budget = new Budget(settings.flow.nodeBudget + BUDGET_SLACK)
     this.#blocklist = new Blocklist(clock, (peerId) => this.#unblocked(peerId).catch(() => {})) // reported
     this.#admission = new Admission({
@@ -79,6 +89,7 @@ export class Peers implements HostHandlers {
         keyLife: { age: timeouts.session, bytes: limits.sessionBytes },
         handshake,
         report: (error) => hub.emit({ type: 'error', error }),
+        measured: (roundTrip) => options.meter?.roundTrip(roundTrip),
       },
       names: () => this.#names,
       draining: () => this.#draining,
@@ -95,7 +106,7 @@ export class Peers implements HostHandlers {
       changed: () => {
         this.#list = undefined
       },
-      seen: (peerId, entry) => void options.book.put(peerId, entry).catch(() => {}), // reported
+      seen: (peer, entry) => this.#seen(peer, entry),
       gone: (peer) => this.#forget(peer),
     }
   }
@@ -118,6 +129,26 @@ export class Peers implements HostHandlers {
     let held = 0
     for (const peer of this.#peers.values()) held += peer.traffic.receiver.held
     return held
+  }
+
+  /** Bytes that are kept for all peers. */
+  get buffered(): number {
+    let buffered = 0
+    for (const peer of this.#peers.values()) buffered += peer.traffic.buffered().bytes
+    return buffered
+  }
+
+  statsOf(peerId: PeerId): PeerStats | undefined {
+    return this.#peers.get(peerId)?.stats ?? this.#departed.get(peerId)
+  }
+
+  /** Of everyone, and of those who went in the last hour. */
+  allStats(): Map<PeerId, PeerStats> {
+    return new Map([...this.#departed.entries(), ...[...this.#peers].map(([id, { stats }]) => [id, stats] as const)])
+  }
+
+  *stats(): Generator<[Peer, PeerStats]> {
+    for (const peer of this.#peers.values()) yield [peer, peer.stats]
   }
 
   info(peerId: PeerId): PeerInfo | undefined {
@@ -280,6 +311,7 @@ export class Peers implements HostHandlers {
     const peers = [...this.#peers.values()]
     for (const peer of peers) peer.close('stopped')
     this.#blocklist.clear()
+    this.#departed.close()
     await Promise.all(peers.map((peer) => peer.connection.closed()))
     this.#keys.destroy()
   }
@@ -334,7 +366,10 @@ export class Peers implements HostHandlers {
   #obtain(peerId: PeerId): Peer {
     let peer = this.#peers.get(peerId)
     if (peer === undefined) {
-      peer = new Peer(peerId, this.#context, this.#retired.get(peerId))
+      if (this.#peers.size >= PEERS_MAX) this.#evict()
+      const before = this.#departed.take(peerId)
+      peer = new Peer(peerId, this.#context, this.#retired.get(peerId), before)
+      if (before !== undefined) this.#options.meter?.inherit(peer, before)
       this.#peers.set(peerId, peer)
       this.#list = undefined
     }
@@ -358,6 +393,16 @@ export class Peers implements HostHandlers {
     if (peerId === this.#options.settings.identity.peerId) {
       throw new GlueberryError('INVALID_PEER_ID', `${peerId} is this node itself`, { peerId })
     }
+  }
+
+  #evict(): void {
+    for (const peer of this.#peers.values()) if (peer.evictable) return peer.close('expired')
+  }
+
+  #seen(peer: Peer, entry: BookEntry | undefined): void {
+    this.#peers.delete(peer.peerId)
+    this.#peers.set(peer.peerId, peer)
+    if (entry !== undefined) this.#options.book.put(peer.peerId, entry).catch(() => {}) // reported
   }
 
   /** Whether it is to be kept connected. */
@@ -396,6 +441,9 @@ export class Peers implements HostHandlers {
   #forget(peer: Peer): void {
     if (this.#peers.get(peer.peerId) !== peer) return
     this.#peers.delete(peer.peerId)
+    const { stats } = peer
+    this.#options.meter?.collect(peer, stats)
+    if (peer.wasEstablished) this.#departed.put(peer.peerId, stats)
     const retired = peer.traffic.retire()
     if (retired !== undefined) this.#retired.set(peer.peerId, retired)
     this.#list = undefined

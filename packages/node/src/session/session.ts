@@ -39,6 +39,8 @@ export interface SessionContext {
   readonly handshake: ((peer: HandshakePeer) => Promise<Verdict>) | undefined
   /** Something went wrong here that no call can be told of. */
   report(error: GlueberryError): void
+  /** A ping was answered after so many milliseconds. */
+  measured(roundTrip: number): void
 }
 
 /** What a session tells its owner, each after its own state is complete. */
@@ -401,8 +403,10 @@ export class Session {
 
   #handlePong(number: number): void {
     if (this.#ping?.number !== number) return
-    this.roundTrip = Math.round(this.#context.clock.elapsed() - this.#ping.at)
+    const roundTrip = this.#context.clock.elapsed() - this.#ping.at
+    this.roundTrip = Math.round(roundTrip)
     this.#ping = undefined
+    this.#context.measured(roundTrip)
   }
 
   #establish(): void {

@@ -1,0 +1,136 @@
+import { eventually, FaultProxy, makeNode, pair, SimulatedClock } from '@glueberry/testkit'
+import { expect, test } from 'vitest'
+import { Identity, type Logger, type Metrics, Node, type PeerId } from '../src/index.ts'
+import { Departed } from '../src/observe/departed.ts'
+import { HandClock } from './support/hand-clock.ts'
+
+class Recorder implements Metrics {
+  readonly counters = new Map<string, number>()
+  readonly gauges = new Map<string, number>()
+  readonly histograms = new Map<string, number[]>()
+
+  counter(name: string, value: number, labels: Record<string, string> = {}): void {
+    const key = [name, ...Object.values(labels)].join(' ')
+    this.counters.set(key, (this.counters.get(key) ?? 0) + value)
+  }
+
+  gauge(name: string, value: number, labels: Record<string, string> = {}): void {
+    this.gauges.set([name, ...Object.values(labels)].join(' '), value)
+  }
+
+  histogram(name: string, value: number): void {
+    this.histograms.set(name, [...(this.histograms.get(name) ?? []), value])
+  }
+}
+
+test('metrics: what was counted, by Prometheus’ habits, and whole at the end', async () => {
+  const metrics = new Recorder()
+  await using alice = await makeNode({ streams: ['x'] })
+  await using bob = await makeNode({ streams: ['x'], metrics, reconnect: { baseDelay: 1 } })
+  await using proxy = await FaultProxy.to(alice.node.addrs[0] as string)
+  alice.node.handle('x', () => {})
+  const id = await bob.node.connect(proxy.address)
+  for (let i = 0; i < 3; i++) await bob.node.send(id, 'x', 'four')
+  await bob.node.flush()
+  proxy.cut()
+  await eventually(() => bob.events.at(-1)?.type === 'reconnected')
+  await eventually(() => metrics.histograms.size > 0)
+  await bob.node.removePeer(id)
+  await bob.node.stop()
+  expect(Object.fromEntries(metrics.counters)).toMatchObject({
+    glueberry_messages_sent_total: 3,
+    glueberry_sent_bytes_total: 12,
+    'glueberry_sessions_established_total false': 1,
+    'glueberry_sessions_established_total true': 1,
+    'glueberry_disconnects_total io': 1,
+    glueberry_reconnects_total: 1,
+  })
+  expect(metrics.gauges.get('glueberry_peers established')).toBe(0)
+  for (const name of [...metrics.counters.keys(), ...metrics.gauges.keys(), ...metrics.histograms.keys()])
+    expect(name).toMatch(/^glueberry_([a-z_]+_(total|bytes|seconds)|peers)( .*)?$/)
+})
+
+test('what is counted per message is reported once a second, also of a peer that comes back; metrics that throw harm nobody', async () => {
+  const hand = new HandClock(1000)
+  const metrics = new Recorder()
+  const errors: string[] = []
+  const nothing = (): void => undefined
+  const logger: Logger = { debug: nothing, info: nothing, warn: nothing, error: (text) => void errors.push(text) }
+  await using alice = await makeNode({ streams: ['x'] })
+  alice.node.handle('x', () => {})
+  const identity = Identity.generate()
+  await using bob = new Node({ identity, streams: ['x'], metrics, logger }, hand.platform)
+  await bob.start()
+  for (let round = 1; round <= 3; round++) {
+    const id = await bob.connect(alice.node.addrs)
+    await bob.send(id, 'x', 'one', { confirm: true })
+    hand.fire()
+    expect(metrics.counters.get('glueberry_messages_sent_total')).toBe(round)
+    expect(metrics.gauges.get('glueberry_peers established')).toBe(1)
+    await bob.removePeer(id)
+  }
+  metrics.counter = () => {
+    throw new Error('mine')
+  }
+  const id = await bob.connect(alice.node.addrs)
+  await bob.send(id, 'x', 'one', { confirm: true })
+  hand.fire()
+  expect(errors).toEqual(['the metrics have thrown'])
+})
+
+test('statistics of a peer that is gone are kept for an hour, go on when it comes back, and are copies', async () => {
+  await using nodes = await pair(['x'])
+  const { alice, bob, aliceId } = nodes
+  alice.handle('x', () => {})
+  await bob.send(aliceId, 'x', 'hello', { confirm: true })
+  await bob.removePeer(aliceId)
+  expect(bob.getPeer(aliceId)).toBeUndefined()
+  const gone = bob.peerStats(aliceId)
+  expect(gone).toMatchObject({ messagesSent: 1, bytesSent: 5, reconnects: 0, lastReason: { kind: 'local' } })
+  expect(bob.allPeerStats().get(aliceId)).toEqual(gone)
+  await bob.connect(alice.addrs)
+  await bob.send(aliceId, 'x', 'hello', { confirm: true })
+  expect(bob.peerStats(aliceId)).toMatchObject({ messagesSent: 2, bytesSent: 10, reconnects: 1 })
+  expect(gone).toMatchObject({ messagesSent: 1 })
+
+  const clock = new SimulatedClock()
+  const departed = new Departed(clock)
+  const stats = gone as NonNullable<typeof gone>
+  departed.put('one' as PeerId, stats)
+  clock.advance(1_800_000)
+  departed.put('two' as PeerId, stats)
+  clock.advance(1_800_000)
+  expect([...departed.entries()].map(([id]) => id)).toEqual(['two'])
+  clock.advance(1_800_000)
+  expect([[...departed.entries()], clock.pending]).toEqual([[], 0])
+  for (let i = 0; i < 10_001; i++) departed.put(`${i}` as PeerId, stats)
+  expect([departed.get('0' as PeerId), departed.get('1' as PeerId)]).toEqual([undefined, stats])
+  departed.close()
+  expect(clock.pending).toBe(0)
+})
+
+test('every transition is logged with its reason', async () => {
+  const lines: string[] = []
+  const log = (text: string, fields: object = {}): void =>
+    void lines.push(`${text}: ${JSON.stringify(fields, (key, value) => (key === 'peerId' ? undefined : value))}`)
+  const logger: Logger = { debug: log, info: log, warn: log, error: log }
+  await using alice = await makeNode({ streams: ['x'] })
+  await using bob = await makeNode({ streams: ['x'], logger, reconnect: { baseDelay: 1 } })
+  await using proxy = await FaultProxy.to(alice.node.addrs[0] as string)
+  await bob.node.connect(proxy.address)
+  proxy.cut()
+  await eventually(() => bob.events.at(-1)?.type === 'reconnected')
+  await bob.node.disconnect(alice.node.peerId)
+  await bob.node.removePeer(alice.node.peerId)
+  const told = lines.filter((line) => line.startsWith('peer is ')).map((line) => line.replace(/,"error":"[^"]*"/, ''))
+  expect(told.slice(0, 4)).toEqual([
+    'peer is connecting: {"input":"dial"}',
+    'peer is connected: {"input":"authenticated"}',
+    'peer is established: {"input":"established"}',
+    expect.stringMatching(/^peer is reconnecting: {"input":"lost","reason":"io","attempt":[12]}$/),
+  ])
+  expect(told.slice(-2)).toEqual([
+    'peer is disconnected: {"input":"lost","reason":"local"}',
+    'peer is closed: {"input":"close","reason":"removed"}',
+  ])
+})
