@@ -86,7 +86,7 @@ export function transition(
     case 'refused': {
       const cooldown = { type: 'cooldown', until: input.until, reason: input.reason } as const
       return {
-        state: { name: 'cooldown', until: input.until, ...outage },
+        state: { name: 'cooldown', until: input.until, ...outageAfter(state, input.reason) },
         events: CONNECTED.has(state.name) ? [{ type: 'disconnected', reason: input.reason }, cooldown] : [cooldown],
       }
     }
@@ -109,8 +109,7 @@ function lost(
   { reason, retry }: Extract<ConnectionInput, { type: 'lost' }>,
 ): { state: ConnectionState; events: readonly ConnectionEvent[] } {
   if (state.name === 'cooldown') return { state, events: [] } // tried again when it is over
-  const outage =
-    state.outage !== undefined || (FLOWING.has(state.name) && reason.kind !== 'local') ? { outage: true as const } : {}
+  const outage = outageAfter(state, reason)
   const disconnected = { type: 'disconnected', reason } as const
   if (retry === undefined) {
     // Who followed the attempts by their events learns that there will be no more.
@@ -125,4 +124,8 @@ function lost(
     events:
       state.name === 'disconnected' || state.name === 'reconnecting' ? [reconnecting] : [disconnected, reconnecting],
   }
+}
+
+function outageAfter(state: ConnectionState, reason: Reason): { readonly outage?: true } {
+  return state.outage !== undefined || (FLOWING.has(state.name) && reason.kind !== 'local') ? { outage: true } : {}
 }
