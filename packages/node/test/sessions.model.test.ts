@@ -67,6 +67,13 @@ interface Line {
   broken: boolean
 }
 
+/** Keys are being agreed on. */
+interface Attempt {
+  readonly mine: End
+  readonly theirs: End
+  readonly id: Uint8Array
+}
+
 class Side {
   readonly decides: boolean
   instance = freshId()
@@ -149,6 +156,7 @@ class Side {
 class World {
   readonly sides = [new Side(true), new Side(false)] as const
   ends: End[] = []
+  attempts: Attempt[] = []
   dials = 0
 
   dial(from: Side): void {
@@ -163,18 +171,33 @@ class World {
     mine.other = theirs
     theirs.other = mine
     this.ends.push(mine, theirs)
-    const id = freshId()
-    to.begin(theirs, id) // message 2 is on its way with it
-    from.begin(mine, id)
+    this.attempts.push({ mine, theirs, id: freshId() })
+  }
+
+  /** The next of the two messages of a key agreement arrives; or the attempt has come to nothing. */
+  agree(attempt: Attempt): void {
+    const { mine, theirs, id } = attempt
+    const renewed = mine.renews?.over === true || theirs.renews?.over === true // its id is in the prologue: no agreement
+    if (mine.line.broken || renewed || mine.over || theirs.over) {
+      this.attempts.splice(this.attempts.indexOf(attempt), 1)
+      mine.line.broken = true
+      mine.over = true
+      theirs.node.end(theirs, false)
+      return
+    }
+    if (theirs.id === undefined) return theirs.node.begin(theirs, id)
+    mine.node.begin(mine, id)
+    this.attempts.splice(this.attempts.indexOf(attempt), 1)
   }
 
   /** Everything that could happen now. */
   actions({ breaks = false, renewals = false, sends = true, deaths = true }): (() => void)[] {
     const actions: (() => void)[] = []
+    for (const attempt of this.attempts) actions.push(() => this.agree(attempt))
     this.ends = this.ends.filter((end) => !end.over || (!end.other.over && !end.line.broken))
     for (const end of this.ends) {
       const { node } = end
-      if (end.over) continue
+      if (end.over || end.id === undefined) continue
       if (end.queue.length > 0) actions.push(() => node.deliver(end))
       if (end.begun) actions.push(() => node.accept(end))
       if (end.line.broken && (deaths || !end.otherWillTell)) actions.push(() => node.end(end, false)) // noticed
@@ -197,7 +220,8 @@ class World {
       }
     }
     for (const side of this.sides) {
-      if (!side.sessions.underWay && this.dials < 12) actions.push(() => this.dial(side))
+      const dialing = this.attempts.some(({ mine }) => mine.node === side && mine.renews === undefined)
+      if (!dialing && !side.sessions.underWay && this.dials < 12) actions.push(() => this.dial(side))
       if (breaks) {
         actions.push(() => {
           // It restarts: what it had is gone without a word.
@@ -228,9 +252,11 @@ class World {
     for (let turn = 0; ; turn++) {
       expect(turn, 'it comes to rest').toBeLessThan(10_000)
       const [a, b] = this.sides.map(({ sessions }) => sessions.all.filter(({ established }) => established))
-      const quiet = this.ends.every(
-        (end) => end.over || (end.queue.length === 0 && !end.begun && !end.line.broken && !end.other.over),
-      )
+      const quiet =
+        this.attempts.length === 0 &&
+        this.ends.every(
+          (end) => end.over || (end.queue.length === 0 && !end.begun && !end.line.broken && !end.other.over),
+        )
       if (a?.length === 1 && b?.length === 1 && quiet && this.sides.every(({ sessions }) => sessions.size === 1)) {
         expect(a[0]?.other).toBe(b[0])
         return

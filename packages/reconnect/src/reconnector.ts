@@ -17,22 +17,23 @@ export interface AttemptContext {
   readonly tried: number
 }
 
-export interface ReconnectorOptions<A, C> {
+/** What a callback throws, but for `attempt` and `delay`, is thrown again in a microtask: it changes nothing here. */
+export interface ReconnectorOptions<A, C extends object> {
   /** Where to try; each attempt tries each address once, the last good one first. */
   readonly pool: AddressPool<A>
   readonly clock: Clock
-  /** A number from 0 to below 1. Not needed when `delay` is given. */
-  readonly random: () => number
+  /** A number from 0 to below 1. Default `Math.random`. */
+  readonly random?: () => number
   readonly backoff?: BackoffOptions
   /** In place of `backoff`: how many milliseconds to wait before an attempt, `Infinity` for until `retryNow` or `connect`. */
   delay?(attempt: number, error: unknown): number
   /** After so many attempts in a row that failed, or did not last, it is given up. Default −1: never. */
   readonly maxAttempts?: number
-  /** Connects, with every handshake that belongs to it. Must end soon after the signal aborts. */
+  /** Connects, with every handshake that belongs to it. Must end soon after the signal aborts: `cancel` and `close` wait for it. */
   attempt(address: A, signal: AbortSignal, context: AttemptContext): Promise<C>
-  /** Closes what is not wanted any more: a success that came too late, or what was replaced. Must not throw. */
+  /** Closes what is not wanted any more: a success that came too late, or what was replaced. */
   dispose(connection: C): void | Promise<void>
-  /** Whether an error at one address says enough: the other ones are not tried in this attempt. */
+  /** Whether an error at one address says enough: the other ones are not tried in this attempt, and it is not the address's failure. */
   concernsAll?(error: unknown): boolean
   /** Makes one error of those of an attempt, one for each address. Default: the only one, or an `AggregateError`. */
   combine?(errors: readonly unknown[]): unknown
@@ -41,6 +42,9 @@ export interface ReconnectorOptions<A, C> {
   /** After each change; may call any method. */
   onState?(state: ReconnectorState<C>): void
 }
+
+/** The longest that a timer of Node or a browser takes; a longer one would fire at once. */
+const LONGEST = 2 ** 31 - 1
 
 interface Waiter<C> {
   resolve(connection: C): void
@@ -54,7 +58,7 @@ interface Waiter<C> {
  * @typeParam A an address
  * @typeParam C what a successful attempt gives
  */
-export class Reconnector<A, C> {
+export class Reconnector<A, C extends object> {
   readonly #options: ReconnectorOptions<A, C>
   readonly #policy: Policy
   #machine = initialMachine<C>()
@@ -65,11 +69,13 @@ export class Reconnector<A, C> {
   #flight: { readonly controller: AbortController; readonly over: Promise<void> } | undefined
   readonly #waiters = new Set<Waiter<C>>()
   readonly #disposals = new Set<Promise<void>>()
+  /** Connections that were lost before they were known here. */
+  readonly #dead = new WeakMap<C, { readonly error: unknown }>()
   #closing: Promise<void> | undefined
 
   /** @throws RangeError for options that make no sense */
   constructor(options: ReconnectorOptions<A, C>) {
-    const { maxAttempts = -1, random } = options
+    const { maxAttempts = -1, random = Math.random } = options
     if (!Number.isInteger(maxAttempts) || maxAttempts < -1)
       throw new RangeError(`maxAttempts must be an integer of at least -1, got ${String(maxAttempts)}`)
     this.#options = options
@@ -79,7 +85,8 @@ export class Reconnector<A, C> {
       delay: (attempt, error) =>
         options.delay === undefined ? standard(attempt) : ownDelay(() => options.delay?.(attempt, error)),
       giveUp: (error, previous) =>
-        (error instanceof ReconnectError && error.code === 'NO_ADDRESS') || options.giveUp?.(error, previous) === true,
+        (error instanceof ReconnectError && error.code === 'NO_ADDRESS') ||
+        guarded(() => options.giveUp?.(error, previous) === true, false),
     }
   }
 
@@ -119,9 +126,13 @@ export class Reconnector<A, C> {
           reject(error)
         },
       }
-      signal?.addEventListener('abort', abort, { once: true })
-      this.#waiters.add(waiter)
-      this.#send({ type: 'connect' })
+      // Not before its turn: what is still to happen before it is not meant for it.
+      const join = (): void => {
+        if (signal?.aborted === true) return waiter.reject(signal.reason)
+        signal?.addEventListener('abort', abort, { once: true })
+        this.#waiters.add(waiter)
+      }
+      this.#send({ type: 'connect', join })
     })
   }
 
@@ -132,17 +143,18 @@ export class Reconnector<A, C> {
 
   /** Something connected by other means: ends the attempt in flight or the wait for one, and is kept from here on. */
   adopt(connection: C): void {
-    this.#send({ type: 'adopt', connection })
+    if (!this.#dead.has(connection)) this.#send({ type: 'adopt', connection })
   }
 
-  /** What is up has lasted: attempts count from 1 again. */
-  confirm(): void {
-    this.#send({ type: 'confirm' })
+  /** What is up has lasted: attempts count from 1 again. Does nothing unless it is this connection that is up. */
+  confirm(connection: C): void {
+    this.#send({ type: 'confirm', connection })
   }
 
-  /** What was up is no more. Does nothing unless something is. */
-  lost(error: unknown): void {
-    this.#send({ type: 'lost', error })
+  /** This connection is no more. Does nothing unless it is up, or about to be. */
+  lost(connection: C, error: unknown): void {
+    this.#dead.set(connection, { error })
+    this.#send({ type: 'lost', connection, error })
   }
 
   /** Ends a wait. */
@@ -150,21 +162,27 @@ export class Reconnector<A, C> {
     this.#send({ type: 'due' })
   }
 
-  /** Back to `idle`, whatever there is: the attempt is called off, what is up is disposed of, and nothing is kept. */
-  cancel(error: unknown = new ReconnectError('CANCELLED', 'it was called off')): void {
+  /**
+   * Back to `idle`, whatever there is: the attempt is called off, what is up is disposed of, and nothing is kept.
+   * Resolves when the attempt that was in flight, and everything disposed of, is gone.
+   */
+  cancel(error: unknown = new ReconnectError('CANCELLED', 'it was called off')): Promise<void> {
     this.#send({ type: 'cancel', error })
+    return this.#gone()
   }
 
-  /** The same, for good. Resolves when the attempt in flight and everything disposed of is gone. */
+  /** The same, for good; all calls get one promise. */
   close(error: unknown = new ReconnectError('CLOSED', 'it was closed')): Promise<void> {
-    this.#closing ??= this.#close(error)
+    if (this.#closing === undefined) {
+      this.#send({ type: 'close', error })
+      this.#closing = this.#gone()
+    }
     return this.#closing
   }
 
-  async #close(error: unknown): Promise<void> {
-    this.#send({ type: 'close', error })
+  async #gone(): Promise<void> {
     await this.#flight?.over
-    while (this.#disposals.size > 0) await Promise.all(this.#disposals)
+    await Promise.all(this.#disposals)
   }
 
   /** One step after the other: what a callback asks for comes after everything that the step in progress does. */
@@ -181,10 +199,14 @@ export class Reconnector<A, C> {
 
   #step(input: Input<C>): void {
     const before = this.#machine.state
+    if (input.type === 'connect') {
+      if (before.name !== 'closed') input.join()
+      if (before.name === 'up') this.#perform({ type: 'resolve', connection: before.connection })
+    }
     const { machine, effects } = transition(this.#machine, input, this.#policy)
     this.#machine = machine
     for (const effect of effects) this.#perform(effect)
-    if (machine.state !== before) this.#options.onState?.(machine.state)
+    if (machine.state !== before) guarded(() => this.#options.onState?.(machine.state), undefined)
   }
 
   #perform(effect: Effect<C>): void {
@@ -201,12 +223,7 @@ export class Reconnector<A, C> {
         this.#flight?.controller.abort(new ReconnectError('CANCELLED', 'the attempt was called off'))
         return
       case 'wait':
-        if (effect.delay === Number.POSITIVE_INFINITY) return
-        this.#timer = this.#options.clock.setTimer(() => {
-          this.#timer = undefined
-          this.#send({ type: 'due' })
-        }, effect.delay)
-        return
+        return this.#wait(effect.delay)
       case 'dispose':
         return this.#dispose(effect.connection)
       case 'resolve':
@@ -218,13 +235,30 @@ export class Reconnector<A, C> {
     }
   }
 
+  #wait(delay: number): void {
+    if (delay === Number.POSITIVE_INFINITY) return
+    this.#timer = this.#options.clock.setTimer(
+      () => {
+        this.#timer = undefined
+        if (delay > LONGEST) this.#wait(delay - LONGEST)
+        else this.#send({ type: 'due' })
+      },
+      Math.min(delay, LONGEST),
+    )
+  }
+
   /** One attempt, from the end of the one before. Never rejects. */
   async #fly(attempt: number, signal: AbortSignal, before: Promise<void> | undefined): Promise<void> {
     await before
     if (signal.aborted) return
     try {
       const connection = await this.#tryEach(attempt, signal)
-      if (!signal.aborted) return this.#send({ type: 'succeeded', connection })
+      const dead = this.#dead.get(connection)
+      if (!signal.aborted) {
+        return this.#send(
+          dead === undefined ? { type: 'succeeded', connection } : { type: 'failed', error: dead.error },
+        )
+      }
       const { state } = this
       if (!(state.name === 'up' && state.connection === connection)) this.#dispose(connection)
     } catch (error) {
@@ -233,7 +267,7 @@ export class Reconnector<A, C> {
   }
 
   async #tryEach(attempt: number, signal: AbortSignal): Promise<C> {
-    const { pool, concernsAll, combine } = this.#options
+    const { pool } = this.#options
     const tried = new Set<A>()
     const errors: unknown[] = []
     // Until nobody is left who was not tried: more may be added meanwhile, and others leave the rotation.
@@ -246,20 +280,22 @@ export class Reconnector<A, C> {
         return connection
       } catch (error) {
         if (signal.aborted) throw error // nobody's failure
+        if (guarded(() => this.#options.concernsAll?.(error) === true, false)) throw error
         pool.failed(address, error)
-        if (concernsAll?.(error) === true) throw error
         errors.push(error)
       }
       tried.add(address)
       left = pool.size + 1
     }
     if (errors.length === 0) throw new ReconnectError('NO_ADDRESS', 'there is no address to try')
-    if (combine !== undefined) throw combine(errors)
-    throw errors.length === 1 ? errors[0] : new AggregateError(errors, 'no address worked')
+    const standard = errors.length === 1 ? errors[0] : new AggregateError(errors, 'no address worked')
+    throw this.#options.combine === undefined ? standard : guarded(() => this.#options.combine?.(errors), standard)
   }
 
   #dispose(connection: C): void {
-    const disposal = Promise.resolve(this.#options.dispose(connection)).finally(() => this.#disposals.delete(disposal))
+    const disposal = Promise.resolve(guarded(() => this.#options.dispose(connection), undefined))
+      .catch(throwLater)
+      .finally(() => this.#disposals.delete(disposal))
     this.#disposals.add(disposal)
   }
 }
@@ -276,4 +312,20 @@ function ownDelay(delay: () => unknown): number | ReconnectError {
   } catch (cause) {
     return new ReconnectError('INVALID_DELAY', 'delay has thrown', { cause })
   }
+}
+
+/** What a callback says; `otherwise` when it throws, which is somebody else's to see. */
+function guarded<T>(callback: () => T, otherwise: T): T {
+  try {
+    return callback()
+  } catch (error) {
+    throwLater(error)
+    return otherwise
+  }
+}
+
+function throwLater(error: unknown): void {
+  queueMicrotask(() => {
+    throw error
+  })
 }

@@ -16,19 +16,17 @@ export type ReconnectorState<C> =
 /** Everything that decides what happens next. */
 export interface Machine<C> {
   readonly state: ReconnectorState<C>
-  /** Attempts that failed, and connections that did not last, in a row. */
+  /** Attempts that failed, and connections that have not yet lasted, in a row. */
   readonly failures: number
   /** What the last of them was. */
   readonly lastError: unknown
   /** Whether a failed attempt is followed by another one. */
   readonly keeps: boolean
-  /** Whether what is up has lasted. */
-  readonly confirmed: boolean
 }
 
 export type Input<C> =
-  /** Somebody wants it now. */
-  | { readonly type: 'connect' }
+  /** Somebody wants it now; `join` lets them wait. */
+  | { readonly type: 'connect'; join(): void }
   /** It is wanted from now on, whoever waits for it. */
   | { readonly type: 'keep' }
   /** Nobody waits for the attempt any more. */
@@ -36,8 +34,8 @@ export type Input<C> =
   | { readonly type: 'failed'; readonly error: unknown }
   | { readonly type: 'succeeded'; readonly connection: C }
   | { readonly type: 'adopt'; readonly connection: C }
-  | { readonly type: 'confirm' }
-  | { readonly type: 'lost'; readonly error: unknown }
+  | { readonly type: 'confirm'; readonly connection: C }
+  | { readonly type: 'lost'; readonly connection: C; readonly error: unknown }
   /** The wait is over, or is cut short. */
   | { readonly type: 'due' }
   | { readonly type: 'cancel'; readonly error: unknown }
@@ -61,7 +59,7 @@ export interface Policy {
 }
 
 export function initialMachine<C>(): Machine<C> {
-  return { state: { name: 'idle' }, failures: 0, lastError: undefined, keeps: false, confirmed: false }
+  return { state: { name: 'idle' }, failures: 0, lastError: undefined, keeps: false }
 }
 
 /** The one place where the state changes. Pure, but for what the policy does. */
@@ -106,14 +104,12 @@ export function transition<C>(
         : up(machine, connection, [{ type: 'dispose', connection: state.connection }])
     }
     case 'confirm':
-      return state.name === 'up'
-        ? { machine: { ...machine, failures: 0, lastError: undefined, confirmed: true }, effects: [] }
+      return state.name === 'up' && state.connection === input.connection
+        ? { machine: { ...machine, failures: 0, lastError: undefined }, effects: [] }
         : stay
     case 'lost': {
-      if (state.name !== 'up') return stay
-      // What did not last counts as an attempt that failed, or a peer that only just answers would be tried in a loop.
-      const failures = machine.failures + (machine.confirmed ? 0 : 1)
-      return next({ ...machine, failures, lastError: input.error, confirmed: false }, input.error, policy)
+      if (state.name !== 'up' || state.connection !== input.connection) return stay
+      return next({ ...machine, lastError: input.error }, input.error, policy)
     }
     case 'cancel':
       return { machine: initialMachine(), effects: [...letGo(state), { type: 'reject', error: input.error }] }
@@ -139,8 +135,10 @@ function up<C>(
   connection: C,
   before: readonly Effect<C>[],
 ): { machine: Machine<C>; effects: Effect<C>[] } {
+  // It counts as an attempt that failed until it has lasted: what only just answers would be tried in a loop.
+  const failures = machine.failures + (machine.state.name === 'up' ? 0 : 1)
   return {
-    machine: { ...machine, state: { name: 'up', connection }, keeps: true, confirmed: false },
+    machine: { ...machine, state: { name: 'up', connection }, keeps: true, failures },
     effects: [...before, { type: 'resolve', connection }],
   }
 }

@@ -61,12 +61,12 @@ test('connections move to the replica together, and the wait keeps them from sto
       async attempt(address) {
         attempts++
         const connection = database.connect(address)
-        connection.onBreak = () => reconnector.lost(new Error('broken'))
+        connection.onBreak = () => reconnector.lost(connection, new Error('broken'))
         return connection
       },
       dispose: (connection) => connection.break(),
       onState: (state) => {
-        if (state.name === 'up') reconnector.confirm()
+        if (state.name === 'up') reconnector.confirm(state.connection)
       },
     })
     return reconnector

@@ -105,15 +105,18 @@ test('10,000 histories: one attempt at a time, every waiter woken once, nothing 
               return reconnector.adopt(line())
             case 'lost': {
               if (before.name === 'up') before.connection.open = false
-              reconnector.lost('cut')
+              reconnector.lost(before.name === 'up' ? before.connection : { open: false }, 'cut')
               if (before.name !== 'up') expect(reconnector.state).toBe(before)
               return
             }
             case 'cancel':
-              return reconnector.cancel('cancelled')
+              return void reconnector.cancel('cancelled')
             case 'close':
               closed = true
               return void reconnector.close('closed')
+            case 'confirm':
+              if (before.name === 'up') reconnector.confirm(before.connection)
+              return
             default:
               return reconnector[step.do]()
           }

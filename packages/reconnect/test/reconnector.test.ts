@@ -47,8 +47,8 @@ test('connect alone is one attempt; from success on it is kept', async () => {
   expect(await failing).toBe('no')
   expect([bench.reconnector.state.name, bench.clock.pending]).toEqual(['idle', 0])
   await bench.up()
-  bench.reconnector.confirm()
-  bench.reconnector.lost('cut')
+  bench.confirm()
+  bench.lose('cut')
   expect(bench.reconnector.state).toEqual({ name: 'waiting', attempt: 1, delay: 0, error: 'cut' })
   bench.clock.advance(0)
   await settled()
@@ -71,21 +71,21 @@ test('keep goes on after failures, with growing waits, and only what lasted begi
   await settled()
   bench.last.succeed()
   await settled()
-  bench.reconnector.lost('did not last')
+  bench.lose('did not last')
   expect(bench.reconnector.state).toMatchObject({ name: 'waiting', attempt: 6, delay: 1600 })
   bench.reconnector.retryNow()
   await settled()
   bench.last.succeed()
   await settled()
-  bench.reconnector.confirm()
-  bench.reconnector.lost('lasted')
+  bench.confirm()
+  bench.lose('lasted')
   expect(bench.reconnector.state).toMatchObject({ name: 'waiting', attempt: 1, delay: 0 })
 })
 
 test.each([
   ['retryNow', (bench: Bench) => bench.reconnector.retryNow(), 'attempting'],
   ['connect', (bench: Bench) => void outcome(bench.reconnector.connect()), 'attempting'],
-  ['cancel', (bench: Bench) => bench.reconnector.cancel(), 'idle'],
+  ['cancel', (bench: Bench) => void bench.reconnector.cancel(), 'idle'],
   ['close', (bench: Bench) => void bench.reconnector.close(), 'closed'],
   ['adopt', (bench: Bench) => bench.reconnector.adopt({ name: 'inbound', disposed: 0 }), 'up'],
 ])('a wait ends at once by %s', async (_, end, state) => {
@@ -102,7 +102,7 @@ test.each([
 test('every waiter is woken exactly once: by failure, by cancel, by close', async () => {
   for (const [end, error] of [
     [(bench: Bench) => bench.last.fail('no'), 'no'],
-    [(bench: Bench) => bench.reconnector.cancel('cancelled'), 'cancelled'],
+    [(bench: Bench) => void bench.reconnector.cancel('cancelled'), 'cancelled'],
     [(bench: Bench) => bench.reconnector.close('closed'), 'closed'],
   ] as const) {
     const bench = new Bench()
@@ -128,7 +128,7 @@ test('an attempt tries each address once, the last good one first, those added m
   bench.last.succeed()
   await connecting
   expect(bench.pool.entries().map(({ failures }) => failures)).toEqual([1, 1, 1, 0])
-  bench.reconnector.cancel()
+  void bench.reconnector.cancel()
   const again = outcome(bench.reconnector.connect())
   for (let i = 0; i < 4; i++) {
     await settled()
@@ -169,8 +169,8 @@ test('attempts end when there have been enough, exactly', async () => {
   for (const maxAttempts of [0, 1, 3]) {
     const bench = new Bench({ maxAttempts })
     await bench.up()
-    bench.reconnector.confirm()
-    bench.reconnector.lost('cut')
+    bench.confirm()
+    bench.lose('cut')
     for (let i = 0; i < 10; i++) {
       bench.clock.advance(10_000)
       await settled()
@@ -281,16 +281,16 @@ test('an attempt whose own connection was adopted meanwhile does not dispose of 
 test('lost changes nothing unless something is up', async () => {
   const bench = new Bench()
   const states = (): ReconnectorState<Line> => bench.reconnector.state
-  bench.reconnector.lost('idle')
+  bench.lose('idle')
   expect(states().name).toBe('idle')
   bench.reconnector.keep()
   await settled()
-  bench.reconnector.lost('attempting')
+  bench.lose('attempting')
   expect(states().name).toBe('attempting')
   bench.last.fail('no')
   await settled()
   const waiting = states()
-  bench.reconnector.lost('waiting')
+  bench.lose('waiting')
   expect(states()).toBe(waiting)
 })
 
@@ -322,10 +322,9 @@ test('what a state’s listener asks for comes after the step that it is told of
   const pool = new AddressPool(['a'])
   const clock = new Bench().clock
   let attempts = 0
-  const reconnector: Reconnector<string, string> = new Reconnector({
+  const reconnector: Reconnector<string, Line> = new Reconnector({
     pool,
     clock,
-    random: () => 0,
     attempt: async () => {
       attempts++
       throw new Error('no')
@@ -342,4 +341,105 @@ test('what a state’s listener asks for comes after the step that it is told of
 
 test.each([-2, 1.5, Number.NaN])('maxAttempts %s is refused', (maxAttempts) => {
   expect(() => new Bench({ maxAttempts })).toThrow(/maxAttempts must be .* got/)
+})
+
+test('a loss is that of one connection: of one that was replaced it means nothing, of one that is about to be up it does', async () => {
+  const bench = new Bench()
+  const first = await bench.up()
+  const second: Line = { name: 'second', disposed: 0 }
+  bench.reconnector.adopt(second)
+  bench.reconnector.lost(first, 'closed because it was replaced')
+  expect(bench.reconnector.state).toEqual({ name: 'up', connection: second })
+  void bench.reconnector.cancel()
+
+  const connecting = outcome(bench.reconnector.connect())
+  await settled()
+  const line = bench.last.succeed()
+  bench.reconnector.lost(line, 'at once') // before anybody knows of its success
+  expect(await connecting).toBe('at once')
+  bench.reconnector.adopt(line)
+  expect(bench.reconnector.state.name).toBe('idle')
+})
+
+test('what callbacks throw is thrown again, and changes nothing', async () => {
+  const thrown: unknown[] = []
+  const original = globalThis.queueMicrotask
+  globalThis.queueMicrotask = (task) => {
+    original(() => {
+      try {
+        task()
+      } catch (error) {
+        thrown.push(error)
+      }
+    })
+  }
+  try {
+    const fail = (what: string) => () => {
+      throw what
+    }
+    const bench = new Bench({
+      giveUp: fail('giveUp'),
+      onState: fail('onState'),
+      combine: fail('combine'),
+      concernsAll: fail('concernsAll'),
+      dispose: async () => fail('dispose')(),
+    })
+    bench.reconnector.keep()
+    await settled()
+    bench.last.fail('no')
+    await settled()
+    expect(bench.reconnector.state).toMatchObject({ name: 'waiting', error: 'no' })
+    bench.reconnector.retryNow()
+    await settled()
+    bench.last.succeed()
+    await settled()
+    await bench.reconnector.close()
+    await settled()
+    expect([...new Set(thrown)].sort()).toEqual(['combine', 'concernsAll', 'dispose', 'giveUp', 'onState'])
+  } finally {
+    globalThis.queueMicrotask = original
+  }
+})
+
+test('cancel and then connect inside a listener: the new caller is not the cancelled one', async () => {
+  let again: Promise<unknown> | undefined
+  const bench: Bench = new Bench({
+    onState: (state) => {
+      if (state.name !== 'waiting' || again !== undefined) return
+      void bench.reconnector.cancel()
+      again = outcome(bench.reconnector.connect())
+    },
+  })
+  bench.reconnector.keep()
+  await settled()
+  bench.last.fail('no')
+  await settled()
+  bench.last.succeed()
+  expect(await again).toBe('fulfilled')
+})
+
+test('a wait of more days than a timer can is waited all the same', async () => {
+  const days = 86_400_000
+  const bench = new Bench({ delay: () => 60 * days })
+  bench.reconnector.keep()
+  await settled()
+  bench.last.fail('no')
+  await settled()
+  bench.clock.advance(60 * days - 1)
+  expect(bench.reconnector.state.name).toBe('waiting')
+  bench.clock.advance(1)
+  expect(bench.reconnector.state.name).toBe('attempting')
+})
+
+test('an error that concerns all is not the address’s: its attempts are not used up', async () => {
+  const bench = new Bench({
+    pool: new AddressPool(['a'], { attemptsPerAddress: 1 }),
+    concernsAll: (error) => error === 'wrong password',
+  })
+  for (let i = 0; i < 2; i++) {
+    const connecting = outcome(bench.reconnector.connect())
+    await settled()
+    bench.last.fail('wrong password')
+    expect(await connecting).toBe('wrong password')
+  }
 })

@@ -67,7 +67,7 @@ function client(urls: readonly string[], password: string, backoff = { baseDelay
         throw new Error(String(data).trim())
       }
       socket.on('error', () => {})
-      socket.once('close', () => reconnector.lost(new Error('the line broke')))
+      socket.once('close', () => reconnector.lost(socket, new Error('the line broke')))
       return socket
     },
     dispose: (socket) => void socket.destroy(),
@@ -78,7 +78,7 @@ function client(urls: readonly string[], password: string, backoff = { baseDelay
       error.message === previous.message,
     onState: (state) => {
       states.push(state)
-      if (state.name === 'up') reconnector.confirm()
+      if (state.name === 'up') reconnector.confirm(state.connection)
       for (const watcher of [...watchers]) watcher()
     },
   })

@@ -64,6 +64,22 @@ export class Bench {
     return this.attempts.at(-1) as Attempt
   }
 
+  /** The line that is up; another one when none is. */
+  get #line(): Line {
+    const { state } = this.reconnector
+    return state.name === 'up' ? state.connection : { name: 'none', disposed: 0 }
+  }
+
+  /** What is up has lasted. */
+  confirm(): void {
+    this.reconnector.confirm(this.#line)
+  }
+
+  /** What is up breaks. */
+  lose(error: unknown): void {
+    this.reconnector.lost(this.#line, error)
+  }
+
   /** Connects, and returns the line. */
   async up(): Promise<Line> {
     const connecting = this.reconnector.connect()

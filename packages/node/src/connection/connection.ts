@@ -40,7 +40,7 @@ export interface ConnectionOptions {
   setup(): Omit<Setup, 'ended'>
   /** Why this peer is not wanted now, cooldown aside. */
   refuses(): Refusal | undefined
-  /** The state has changed, `reason` is why, where there is more to say than the input; the events follow it. */
+  /** The state has changed, by this input; the events follow it. */
   changed(state: ConnectionState, events: readonly ConnectionEvent[], input: ConnectionInput): void
   /** No further attempt will be made, for this reason. */
   gaveUp(): void
@@ -204,7 +204,9 @@ export class PeerConnection implements SessionOwner {
   disconnect(goodbye: 'stopped' | 'disconnected', error?: GlueberryError): void {
     const { peerId } = this.#options
     this.#lastReason = { kind: 'local' }
-    this.#reconnector.cancel(error ?? new GlueberryError('CONNECT_FAILED', 'the attempt was called off', { peerId }))
+    this.#close(
+      this.#reconnector.cancel(error ?? new GlueberryError('CONNECT_FAILED', 'the attempt was called off', { peerId })),
+    )
     for (const session of this.#sessions.all) session.goodbye(goodbye, { kind: 'local' })
   }
 
@@ -225,8 +227,7 @@ export class PeerConnection implements SessionOwner {
   /** Nothing begins here any more, and no timer is left; `error` is for who still tries. */
   dispose(error: GlueberryError): void {
     this.#closedBy = error
-    const closing = this.#reconnector.close(error).finally(() => this.#closing.delete(closing))
-    this.#closing.add(closing)
+    this.#close(this.#reconnector.close(error))
     this.#cooldownTimer?.cancel()
     this.#cooldownTimer = undefined
     this.#notify()
@@ -287,7 +288,7 @@ export class PeerConnection implements SessionOwner {
   }
 
   onAlive(session: Session): void {
-    if (session === this.#current) this.#reconnector.confirm()
+    this.#reconnector.confirm(session)
   }
 
   onKeysDue(session: Session): void {
@@ -403,18 +404,18 @@ export class PeerConnection implements SessionOwner {
     if (this.#sessions.underWay) return
     const { reason, goodbye } = this.#lost ?? end
     this.#lost = undefined
-    const { name } = this.#reconnector.state
-    if (name === 'attempting') return // its own end tells it
+    const { state } = this.#reconnector
+    if (state.name === 'attempting') return // its own end tells it
     // While waiting only a session that had come as far as to be told of changes anything.
-    if (name === 'waiting' && this.#state.name !== 'connected') return
+    if (state.name === 'waiting' && this.#state.name !== 'connected') return
     this.#lastReason = reason
-    if (name !== 'up') return this.#applyLost()
+    if (state.name !== 'up') return this.#applyLost()
     // A peer that said it wants no session now is not called back: whoever wants one again connects.
     const wanted = this.#options.reconnect !== undefined && this.#pool.size > 0 && goodbye !== 'disconnected'
     const { peerId } = this.#options
     const error = reason.error ?? new GlueberryError('CONNECT_FAILED', `the session with ${peerId} ended`, { peerId })
-    if (wanted) this.#reconnector.lost(error)
-    else this.#reconnector.cancel(error)
+    if (wanted) this.#reconnector.lost(state.connection, error)
+    else void this.#reconnector.cancel(error)
   }
 
   #open(link: Link, stream: ByteStream, renews?: Session): Session {
@@ -454,7 +455,12 @@ export class PeerConnection implements SessionOwner {
     if (goodbye === undefined && refusal === undefined) {
       return session.link.abort(reason.error ?? new Error('the session is over'))
     }
-    const closing = this.#closeOrderly(session).finally(() => this.#closing.delete(closing))
+    this.#close(this.#closeOrderly(session))
+  }
+
+  /** `closed` waits for it. */
+  #close(ending: Promise<void>): void {
+    const closing = ending.finally(() => this.#closing.delete(closing))
     this.#closing.add(closing)
   }
 
