@@ -71,6 +71,7 @@ export class Lifecycle {
     const report = (error: GlueberryError): void => this.hub.emit({ type: 'error', error })
     this.#book = new AddressBook({
       store: openStore(settings.addressBook, clock, report),
+      clock,
       logger,
       report,
     })
@@ -148,6 +149,8 @@ export class Lifecycle {
     const isRecord =
       typeof metadata === 'object' &&
       metadata !== null &&
+      !Array.isArray(metadata) &&
+      !(metadata instanceof Map) &&
       Object.values(metadata).every((value) => typeof value === 'string')
     if (!isRecord)
       this.#fail(
@@ -179,8 +182,7 @@ export class Lifecycle {
       libp2p,
     })
     try {
-      await this.peers.load()
-      this.#ending.signal.throwIfAborted()
+      await withSignal(this.peers.load(), this.#ending.signal)
       await host.start(this.peers)
       this.#ending.signal.throwIfAborted()
     } catch (error) {

@@ -148,11 +148,14 @@ export class Node<S extends string = string> implements AsyncDisposable {
    */
   async blockPeer(peer: PeerRef, options: { duration?: number; reason?: string } = {}): Promise<void> {
     const { duration, reason } = options
-    if (duration !== undefined && !(duration > 0)) {
+    if (duration !== undefined && !(typeof duration === 'number' && duration > 0)) {
       throw new GlueberryError(
         'INVALID_OPTION',
         `duration must be a number of milliseconds above 0, got ${String(duration)}`,
       )
+    }
+    if (reason !== undefined && typeof reason !== 'string') {
+      throw new GlueberryError('INVALID_OPTION', `reason must be a text, got ${String(reason)}`)
     }
     await this.#life.peers.block(toPeerId(peer), duration, reason)
   }

@@ -5,7 +5,7 @@ import { checkMultiaddr, type Multiaddr } from './address.ts'
 import type { AddressBookStore } from './address-book/store.ts'
 import { GlueberryError } from './errors.ts'
 import { Identity } from './identity.ts'
-import { type Logger, silentLogger } from './observe/logger.ts'
+import { type Logger, safeLogger, silentLogger } from './observe/logger.ts'
 import type { Metrics } from './observe/metrics.ts'
 import type { PeerId } from './peer-id.ts'
 import type { HandshakePeer, Verdict } from './session/application-handshake.ts'
@@ -32,15 +32,7 @@ export interface ReconnectOptions {
 }
 
 /** The same, filled in. */
-export interface ReconnectSettings {
-  readonly maxAttempts: number
-  readonly firstDelay: number
-  readonly baseDelay: number
-  readonly maxDelay: number
-  readonly factor: number
-  readonly jitter: 'full' | 'none'
-  readonly delay: ReconnectOptions['delay']
-}
+export type ReconnectSettings = Required<Omit<ReconnectOptions, 'delay'>> & Pick<ReconnectOptions, 'delay'>
 
 /** How a node is made. Durations are milliseconds, sizes bytes. */
 export interface NodeOptions<S extends string> {
@@ -127,6 +119,9 @@ export interface NodeOptions<S extends string> {
   libp2p?: Libp2pOptions
 }
 
+/** A group of integer options, filled in. */
+type Numbers<G extends keyof Ranges> = Readonly<Record<keyof Ranges[G], number>>
+
 /** Every option, checked and filled in. */
 export interface Settings {
   readonly identity: Identity
@@ -136,33 +131,10 @@ export interface Settings {
   readonly handshake: ((peer: HandshakePeer) => Promise<Verdict>) | undefined
   readonly addressBook: string | AddressBookStore | undefined
   readonly reconnect: ReconnectSettings | undefined
-  readonly flow: {
-    readonly window: number
-    readonly sendBuffer: number
-    readonly overflow: 'wait' | 'error'
-    readonly peerBudget: number
-    readonly nodeBudget: number
-  }
-  readonly heartbeat: { readonly interval: number; readonly timeout: number }
-  readonly timeouts: {
-    readonly connect: number
-    readonly handshake: number
-    readonly drain: number
-    readonly resume: number
-    readonly cooldown: number
-    readonly session: number
-  }
-  readonly limits: {
-    readonly messageSize: number
-    readonly connections: number
-    readonly pendingConnections: number
-    readonly pendingPerAddress: number
-    readonly waitingSends: number
-    readonly eventBuffer: number
-    readonly metadataSize: number
-    readonly streams: number
-    readonly sessionBytes: number
-  }
+  readonly flow: Numbers<'flow'> & { readonly overflow: 'wait' | 'error' }
+  readonly heartbeat: Numbers<'heartbeat'>
+  readonly timeouts: Numbers<'timeouts'>
+  readonly limits: Numbers<'limits'>
   readonly logger: Logger
   readonly metrics: Metrics | undefined
   readonly signal: AbortSignal | undefined
@@ -178,8 +150,26 @@ const YEAR = 365 * 24 * HOUR
 
 /** An integer option: its default, its smallest and its largest value. */
 type Range = readonly [standard: number, min: number, max: number]
+type Group<K extends string> = Readonly<Record<K, Range>>
+interface Ranges {
+  readonly flow: Group<'window' | 'sendBuffer' | 'peerBudget' | 'nodeBudget'>
+  readonly heartbeat: Group<'interval' | 'timeout'>
+  readonly timeouts: Group<'connect' | 'handshake' | 'drain' | 'resume' | 'cooldown' | 'session'>
+  readonly limits: Group<
+    | 'messageSize'
+    | 'connections'
+    | 'pendingConnections'
+    | 'pendingPerAddress'
+    | 'waitingSends'
+    | 'eventBuffer'
+    | 'metadataSize'
+    | 'streams'
+    | 'sessionBytes'
+  >
+  readonly reconnect: Group<'maxAttempts' | 'firstDelay' | 'baseDelay' | 'maxDelay'>
+}
 
-const RANGES = {
+const RANGES: Ranges = {
   flow: {
     window: [8 * MiB, 1 * KiB, 1024 * MiB],
     sendBuffer: [8 * MiB, 0, 64 * 1024 * MiB],
@@ -212,10 +202,10 @@ const RANGES = {
     baseDelay: [1 * SECOND, 0, YEAR],
     maxDelay: [5 * MINUTE, 0, YEAR],
   },
-} as const satisfies Record<string, Record<string, Range>>
+}
 
 /** Options of a group that are no integers; checked by themselves. */
-const OTHERS: Partial<Record<keyof typeof RANGES, readonly string[]>> = {
+const OTHERS: Partial<Record<keyof Ranges, readonly string[]>> = {
   flow: ['overflow'],
   reconnect: ['factor', 'jitter', 'delay'],
 }
@@ -257,13 +247,13 @@ export function verifyOptions(options: NodeOptions<string>): Settings {
     options.identity,
   )
 
-  const group = <G extends keyof typeof RANGES>(name: G): Record<keyof (typeof RANGES)[G], number> => {
-    const given = (options[name] ?? {}) as Record<string, unknown>
+  const group = <G extends keyof Ranges>(name: G): Numbers<G> => {
+    const given = (options[name] === undefined ? {} : options[name]) as Record<string, unknown>
     const ranges: Record<string, Range> = RANGES[name]
     const values = Object.fromEntries(Object.entries(ranges).map(([key, [standard]]) => [key, standard]))
-    if (expect(isObject(given), name, 'an object', given)) {
+    if (expect(isObject(given), name, name === 'reconnect' ? 'false or an object' : 'an object', given)) {
       for (const [key, value] of Object.entries(given)) {
-        const range = ranges[key]
+        const range = Object.hasOwn(ranges, key) ? ranges[key] : undefined
         if (range === undefined) {
           if (OTHERS[name]?.includes(key) !== true) problems.push(`${name}.${key} is not an option`)
           continue
@@ -275,13 +265,21 @@ export function verifyOptions(options: NodeOptions<string>): Settings {
         values[key] = value as number
       }
     }
-    return values as Record<keyof (typeof RANGES)[G], number>
+    return values as Numbers<G>
   }
-  const overflow = options.flow?.overflow ?? 'wait'
+  const overflow = (isObject(options.flow) ? options.flow.overflow : undefined) ?? 'wait'
   const flow = { ...group('flow'), overflow }
-  const { factor = 2, jitter = 'full', delay } = options.reconnect || {}
-  const reconnect = options.reconnect === false ? undefined : { ...group('reconnect'), factor, jitter, delay }
-  expect(typeof factor === 'number' && factor >= 1 && factor <= 1000, 'reconnect.factor', 'from 1 to 1000', factor)
+  const { factor = 2, jitter = 'full', delay } = isObject(options.reconnect) ? options.reconnect : {}
+  const reconnect =
+    options.reconnect === false
+      ? undefined
+      : { ...group('reconnect'), factor, jitter, ...(delay === undefined ? {} : { delay }) }
+  expect(
+    typeof factor === 'number' && factor >= 1 && factor <= 1000,
+    'reconnect.factor',
+    'a number from 1 to 1000',
+    factor,
+  )
   expect(jitter === 'full' || jitter === 'none', 'reconnect.jitter', "'full' or 'none'", jitter)
   expect(delay === undefined || typeof delay === 'function', 'reconnect.delay', 'a function', delay)
   const heartbeat = group('heartbeat')
@@ -314,7 +312,7 @@ export function verifyOptions(options: NodeOptions<string>): Settings {
     )
   }
 
-  const listen = options.listen ?? []
+  const listen = options.listen === undefined ? [] : options.listen
   if (expect(Array.isArray(listen), 'listen', 'a list of multiaddrs', listen)) {
     for (const address of listen) {
       try {
@@ -325,7 +323,7 @@ export function verifyOptions(options: NodeOptions<string>): Settings {
     }
   }
 
-  const network = options.network ?? 'default'
+  const network = options.network === undefined ? 'default' : options.network
   expect(
     typeof network === 'string' && network.length >= 1 && network.length <= NETWORK_NAME_MAX,
     'network',
@@ -341,7 +339,7 @@ export function verifyOptions(options: NodeOptions<string>): Settings {
   const { addressBook } = options
   expect(
     addressBook === undefined ||
-      (typeof addressBook === 'string' && addressBook !== '') ||
+      (typeof addressBook === 'string' && addressBook !== '' && !addressBook.includes('\0')) ||
       (isObject(addressBook) && typeof addressBook.load === 'function' && typeof addressBook.save === 'function'),
     'addressBook',
     'the path of a file, or an object with load and save',
@@ -354,21 +352,23 @@ export function verifyOptions(options: NodeOptions<string>): Settings {
     options.signal,
   )
   expect(options.libp2p === undefined || isObject(options.libp2p), 'libp2p', 'an object', options.libp2p)
-  const logger = options.logger ?? silentLogger
+  const logger = options.logger === undefined ? silentLogger : options.logger
   for (const level of ['debug', 'info', 'warn', 'error'] as const) {
     expect(
-      typeof (logger as Partial<Logger>)[level] === 'function',
+      typeof (logger as Partial<Logger> | null)?.[level] === 'function',
       `logger.${level}`,
       'a function',
-      (logger as Partial<Logger>)[level],
+      (logger as Partial<Logger> | null)?.[level],
     )
   }
 
   const { metrics } = options
-  for (const method of ['counter', 'gauge', 'histogram'] as const) {
-    const got = (metrics as Partial<Metrics> | undefined)?.[method]
-    expect(metrics === undefined || typeof got === 'function', `metrics.${method}`, 'a function', got)
-  }
+  if (metrics !== undefined && !isObject(metrics)) expect(false, 'metrics', 'an object', metrics)
+  else
+    for (const method of ['counter', 'gauge', 'histogram'] as const) {
+      const got = (metrics as Partial<Metrics> | undefined)?.[method]
+      expect(metrics === undefined || typeof got === 'function', `metrics.${method}`, 'a function', got)
+    }
 
   if (problems.length === 0) problems.push(...budgetProblems(flow, limits.messageSize, streams.length))
   if (problems.length > 0) throw invalid(problems)
@@ -384,7 +384,7 @@ export function verifyOptions(options: NodeOptions<string>): Settings {
     heartbeat,
     timeouts,
     limits,
-    logger,
+    logger: logger === silentLogger ? logger : safeLogger(logger),
     metrics,
     signal: options.signal,
     libp2p: options.libp2p ?? {},

@@ -60,8 +60,8 @@ export interface PeerContext {
   dial(peerId: PeerId, address: string, signal: AbortSignal): Promise<Link>
   /** What `getPeer` shows of it has changed. */
   changed(): void
-  /** A session is established; `entry` is what the address book is to have of it, if it is in it. */
-  seen(peer: Peer, entry: BookEntry | undefined): void
+  /** A session is established. */
+  seen(peer: Peer): void
   /** It is closed, or was a stranger that came to nothing. */
   gone(peer: Peer): void
 }
@@ -81,7 +81,7 @@ export class Peer {
   readonly connection: PeerConnection
   readonly traffic: Traffic
   readonly #context: PeerContext
-  /** As the address book has it, if it does; the peer may have more addresses by now. */
+  /** As it was put into the address book, if it was; addresses may have been added. */
   #entry: BookEntry | undefined
   /** Somebody asked for it, or it was established once: its end is told. */
   #known = false
@@ -91,8 +91,10 @@ export class Peer {
   #warnedOfInbox = false
   #warnedOfDeadlock = false
   readonly #stats = { messagesSent: 0, messagesReceived: 0, bytesSent: 0, bytesReceived: 0, redelivered: 0 }
-  #sessionsBefore = 0 // of an earlier record of this peer
+  /** Established ones, with those of an earlier record. */
   #sessions = 0
+  /** Of this record. */
+  #wasEstablished = false
   #connectedSince: number | undefined
   #lastReason: Reason | undefined
 
@@ -106,7 +108,7 @@ export class Peer {
     if (before !== undefined) {
       const { messagesSent, messagesReceived, bytesSent, bytesReceived, redelivered } = before
       this.#stats = { messagesSent, messagesReceived, bytesSent, bytesReceived, redelivered }
-      this.#sessionsBefore = before.reconnects + 1
+      this.#sessions = before.reconnects + 1
       this.#lastReason = before.lastReason
     }
     const { settings, clock, delivery, budget, ownPeerId } = context
@@ -184,14 +186,15 @@ export class Peer {
     const roundTrip = this.connection.current?.roundTrip
     return {
       ...this.#stats,
-      reconnects: Math.max(0, this.#sessionsBefore + this.#sessions - 1),
+      reconnects: Math.max(0, this.#sessions - 1),
       ...(this.#connectedSince === undefined ? {} : { connectedSince: this.#connectedSince }),
       ...(this.#lastReason === undefined ? {} : { lastReason: this.#lastReason }),
       ...(roundTrip === undefined ? {} : { roundTrip }),
     }
   }
 
-  get wasEstablished(): boolean {
+  /** Whether there are statistics worth keeping. */
+  get hasHistory(): boolean {
     return this.#sessions > 0
   }
 
@@ -205,11 +208,11 @@ export class Peer {
 
   /** Whether messages are accepted for it: it is in the address book, was established once, or is about to be. */
   get accepted(): boolean {
-    return this.#entry !== undefined || this.#sessions > 0 || this.connection.ready
+    return this.#entry !== undefined || this.#wasEstablished || this.connection.ready
   }
 
   /** It is in the address book, like this. */
-  save(entry: BookEntry): void {
+  saved(entry: BookEntry): void {
     this.#entry = entry
     this.#known = true
     this.connection.addAddresses(entry.addresses)
@@ -354,8 +357,9 @@ export class Peer {
       if (event.type === 'established') {
         this.#known = true
         this.#sessions++
+        this.#wasEstablished = true
         this.#connectedSince = clock.now()
-        this.#remember()
+        this.#context.seen(this)
       } else if (event.type === 'disconnected') {
         this.#lastReason = event.reason
         this.#connectedSince = undefined
@@ -370,13 +374,6 @@ export class Peer {
       if (this.#known) this.#startExpiry()
       else this.#dropStranger()
     }
-  }
-
-  #remember(): void {
-    if (this.#entry !== undefined) {
-      this.#entry = { ...this.#entry, addresses: this.connection.addresses, lastSeen: this.#context.clock.now() }
-    }
-    this.#context.seen(this, this.#entry)
   }
 
   /** Of who was never established, and nobody asked for, nothing is kept but a cooldown. */

@@ -31,7 +31,7 @@ export interface PeersOptions {
   host(): Host
 }
 
-/** Peers that are known, at most; of those that are away and have nothing here the least recently seen goes first. */
+/** Peers that are known and not in the book, at most; of those that are away and have nothing here the least recently seen goes first. */
 const PEERS_MAX = 10_000
 
 /** All peers of a node: who may come in, who is who, and the names that are accepted from them. */
@@ -106,7 +106,7 @@ export class Peers implements HostHandlers {
       changed: () => {
         this.#list = undefined
       },
-      seen: (peer, entry) => this.#seen(peer, entry),
+      seen: (peer) => this.#seen(peer),
       gone: (peer) => this.#forget(peer),
     }
   }
@@ -214,20 +214,15 @@ export class Peers implements HostHandlers {
     this.#checkPeer(peerId)
     const { book } = this.#options
     const peer = this.#obtain(peerId)
-    const before = book.get(peerId)
-    const entry: BookEntry = {
-      ...before,
-      addresses: [...new Set([...peer.connection.addresses, ...addresses])],
-      metadata: Object.freeze({ ...(options.metadata ?? before?.metadata) }),
-      connect: options.connect,
-    }
-    peer.save(entry)
-    if (entry.connect && this.#running) this.#keep(peer)
-    return book.put(peerId, entry)
+    const written = book.add(peerId, [...peer.connection.addresses, ...addresses], options.metadata, options.connect)
+    peer.saved(book.entries.get(peerId) as BookEntry)
+    if (options.connect && this.#running) this.#keep(peer)
+    return written
   }
 
   /** Forgets a peer. Resolves when its connection is closed, and the book has it no longer. */
   async remove(peerId: PeerId): Promise<void> {
+    this.#checkAlive()
     const written = this.#options.book.remove(peerId)
     await this.#letGo(peerId, 'removed')
     await written
@@ -241,13 +236,22 @@ export class Peers implements HostHandlers {
 
   async block(peerId: PeerId, duration: number | undefined, reason: string | undefined): Promise<void> {
     this.#checkAlive()
-    const written = this.#options.book.block(peerId, this.#blocklist.add(peerId, duration, reason))
+    const already = this.#blocklist.get(peerId) !== undefined
+    const block = {
+      ...(duration === undefined || duration === Number.POSITIVE_INFINITY
+        ? {}
+        : { until: this.#options.clock.now() + duration }),
+      ...(reason === undefined ? {} : { reason }),
+    }
+    this.#blocklist.set(peerId, block)
+    const written = this.#options.book.block(peerId, block)
     this.#touch(peerId)
-    await this.#letGo(peerId, 'blocked')
+    if (!already) await this.#letGo(peerId, 'blocked')
     await written
   }
 
   async unblock(peerId: PeerId): Promise<void> {
+    this.#checkAlive()
     this.#blocklist.remove(peerId)
     await this.#unblocked(peerId)
   }
@@ -291,16 +295,16 @@ export class Peers implements HostHandlers {
   async load(): Promise<void> {
     const { book } = this.#options
     const blocks = await book.open()
-    for (const [peerId, block] of blocks)
-      if (this.#blocklist.get(peerId) === undefined) this.#blocklist.set(peerId, block)
+    for (const [peerId, block] of blocks) this.#blocklist.set(peerId, block)
     for (const [peerId, entry] of book.entries) {
-      if (peerId !== this.#options.settings.identity.peerId) this.#obtain(peerId).save(entry)
+      if (peerId !== this.#options.settings.identity.peerId) this.#obtain(peerId).saved(entry)
     }
   }
 
   /** The node runs: connects to who is wanted. */
   connectWanted(): void {
     this.#running = true
+    this.#blocklist.start()
     for (const peer of this.#peers.values()) if (this.#isWanted(peer.peerId)) this.#keep(peer)
   }
 
@@ -310,7 +314,7 @@ export class Peers implements HostHandlers {
     this.#running = false
     const peers = [...this.#peers.values()]
     for (const peer of peers) peer.close('stopped')
-    this.#blocklist.clear()
+    this.#blocklist.stop()
     this.#departed.close()
     await Promise.all(peers.map((peer) => peer.connection.closed()))
     this.#keys.destroy()
@@ -366,7 +370,7 @@ export class Peers implements HostHandlers {
   #obtain(peerId: PeerId): Peer {
     let peer = this.#peers.get(peerId)
     if (peer === undefined) {
-      if (this.#peers.size >= PEERS_MAX) this.#evict()
+      if (this.#peers.size - this.#options.book.entries.size >= PEERS_MAX) this.#evict()
       const before = this.#departed.take(peerId)
       peer = new Peer(peerId, this.#context, this.#retired.get(peerId), before)
       if (before !== undefined) this.#options.meter?.inherit(peer, before)
@@ -399,15 +403,18 @@ export class Peers implements HostHandlers {
     for (const peer of this.#peers.values()) if (peer.evictable) return peer.close('expired')
   }
 
-  #seen(peer: Peer, entry: BookEntry | undefined): void {
-    this.#peers.delete(peer.peerId)
-    this.#peers.set(peer.peerId, peer)
-    if (entry !== undefined) this.#options.book.put(peer.peerId, entry).catch(() => {}) // reported
+  /** A session with it is established. */
+  #seen(peer: Peer): void {
+    const { peerId } = peer
+    const { book, clock } = this.#options
+    this.#peers.delete(peerId)
+    this.#peers.set(peerId, peer)
+    if (book.entries.has(peerId)) book.seen(peerId, peer.connection.addresses, clock.now()).catch(() => {}) // reported
   }
 
   /** Whether it is to be kept connected. */
   #isWanted(peerId: PeerId): boolean {
-    return this.#options.book.get(peerId)?.connect === true && this.#blocklist.get(peerId) === undefined
+    return this.#options.book.entries.get(peerId)?.connect === true && this.#blocklist.get(peerId) === undefined
   }
 
   #keep(peer: Peer): void {
@@ -443,12 +450,12 @@ export class Peers implements HostHandlers {
     this.#peers.delete(peer.peerId)
     const { stats } = peer
     this.#options.meter?.collect(peer, stats)
-    if (peer.wasEstablished) this.#departed.put(peer.peerId, stats)
+    if (peer.hasHistory) this.#departed.put(peer.peerId, stats)
     const retired = peer.traffic.retire()
     if (retired !== undefined) this.#retired.set(peer.peerId, retired)
     this.#list = undefined
     // Who is in the book is known, whatever becomes of a connection: blocked, or given up.
-    const entry = this.#options.book.get(peer.peerId)
-    if (entry !== undefined && !this.#stopped) this.#obtain(peer.peerId).save(entry)
+    const entry = this.#options.book.entries.get(peer.peerId)
+    if (entry !== undefined && !this.#stopped) this.#obtain(peer.peerId).saved(entry)
   }
 }

@@ -9,13 +9,14 @@ import {
   utimesSync,
   writeFileSync,
 } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Child, eventually, makeNode, SimulatedClock, spawnNode } from '@glueberry/testkit'
 import { afterAll, expect, test } from 'vitest'
 import { FileLock } from '../src/address-book/file-lock.ts'
-import { type AddressBookStore, Identity, Node, type NodeOptions } from '../src/index.ts'
+import { type AddressBookStore, Identity, Node, type NodeOptions, type PeerId } from '../src/index.ts'
+import { HandClock } from './support/hand-clock.ts'
 
 const program = fileURLToPath(new URL('children/book.ts', import.meta.url))
 const folders: string[] = []
@@ -72,16 +73,40 @@ test('a peer that was removed is gone, one with `connect: false` is not dialed, 
   expect(bob.events.some(({ type }) => type === 'connecting')).toBe(false)
 })
 
-test('what was added before the start is written then, beside what the file has', async () => {
+test('what was done before the start is done to what the file has', async () => {
   const path = bookPath()
-  const [one, two] = [Identity.generate().peerId, Identity.generate().peerId]
-  writeFileSync(path, JSON.stringify({ version: 1, peers: { [one]: { addresses: [] } } }))
+  const [one, two, three, four] = Array.from({ length: 4 }, () => Identity.generate().peerId) as [
+    PeerId,
+    PeerId,
+    PeerId,
+    PeerId,
+  ]
+  const address = (port: number) => `/ip4/127.0.0.1/tcp/${port}`
+  const before = {
+    version: 1,
+    peers: {
+      [one]: { addresses: [address(1)], metadata: { name: 'Alice' }, lastSeen: 5, connect: false },
+      [three]: { addresses: [] },
+    },
+    blocked: { [four]: { reason: 'spam' } },
+  }
+  writeFileSync(path, JSON.stringify(before))
   const node = new Node({ identity: Identity.generate(), streams: ['x'], addressBook: path })
+  await node.addPeer(one, [address(2)], { connect: false })
   await node.addPeer(two, [], { connect: false })
-  expect(Object.keys(read(path).peers)).toEqual([one])
+  await node.removePeer(three)
+  await node.unblockPeer(four)
+  await node.blockPeer(two, { reason: 'noise' })
+  expect(read(path)).toEqual(before)
   await node.start()
+  expect(node.getPeer(one)).toMatchObject({ addresses: [address(2), address(1)], metadata: { name: 'Alice' } })
   await node.stop()
+  expect(read(path)).toMatchObject({
+    peers: { [one]: { addresses: [address(1), address(2)], metadata: { name: 'Alice' }, lastSeen: 5 }, [two]: {} },
+    blocked: { [two]: { reason: 'noise' } },
+  })
   expect(Object.keys(read(path).peers)).toEqual([one, two])
+  expect(Object.keys(read(path).blocked)).toEqual([two])
 })
 
 test('fields and entries that are not known are written back as they were', async () => {
@@ -136,6 +161,12 @@ test('a book of a later version is neither read nor touched', async () => {
     message: expect.stringContaining('version 2'),
   })
   expect(readdirSync(join(path, '..'))).toEqual(['book.json'])
+  // However often it is tried, with the same node too: nothing is held.
+  const node = new Node({ identity: Identity.generate(), streams: ['x'], addressBook: path })
+  for (let i = 0; i < 3; i++)
+    await expect(node.start()).rejects.toMatchObject({ message: expect.stringContaining('version 2') })
+  await node.stop()
+  expect(readdirSync(join(path, '..'))).toEqual(['book.json'])
 })
 
 test('one writer: a second node is told who holds it, in this process and in another', async () => {
@@ -183,6 +214,7 @@ test('a lock of a process of another machine holds; one of an earlier start of t
     [{ boot: 'before', pid: process.pid }, false],
     [{ began: '1' }, false], // its number went to another process
     [{ pid: 2 ** 22 + 1 }, false],
+    [{ pid: 2 ** 22 + 1, host: 'container', numbers: 'of its own' }, true],
   ] as const) {
     writeFileSync(path, JSON.stringify({ ...own, ...change }))
     expect([change, (await new FileLock(path, clock).acquire()) !== undefined]).toEqual([change, held])
@@ -273,6 +305,70 @@ test('a start that fails releases the book', async () => {
   expect(bob.node.status).toBe('running')
 })
 
+test('of many that find a dead lock at once, one has it', async () => {
+  const path = join(folder(), 'lock')
+  const clock = {
+    ...new SimulatedClock(),
+    now: () => 0,
+    randomBytes: (length: number) => globalThis.crypto.getRandomValues(new Uint8Array(length)),
+  }
+  for (let round = 0; round < 50; round++) {
+    writeFileSync(path, JSON.stringify({ pid: 2 ** 22 + 1, host: hostname(), boot: 'before', numbers: '', began: '' }))
+    const locks = Array.from({ length: 8 }, () => new FileLock(path, clock as never))
+    await Promise.all(locks.map((lock) => lock.acquire()))
+    const held = await Promise.all(locks.map((lock) => lock.held()))
+    expect(held.filter(Boolean)).toHaveLength(1)
+    for (const lock of locks) await lock.release()
+    expect(readdirSync(join(path, '..'))).toEqual([])
+  }
+})
+
+test('a store that never answers keeps nobody: neither a start that is stopped, nor a stop', async () => {
+  const hand = new HandClock(5000)
+  const never = new Promise<never>(() => {})
+  const options = { streams: ['x'], identity: Identity.generate() } as const
+  const loading = new Node({ ...options, addressBook: { load: () => never, save: () => never } }, hand.platform)
+  const starting = loading.start().catch((error: unknown) => error)
+  const stopping = loading.stop()
+  await eventually(() => hand.waiting > 0)
+  hand.fire()
+  expect(await starting).toMatchObject({ code: 'STOPPED' })
+  await eventually(() => hand.waiting > 0 || loading.status === 'stopped')
+  hand.fire()
+  await stopping
+  const saving = await new Node(
+    { ...options, addressBook: { load: async () => undefined, save: () => never } },
+    hand.platform,
+  ).start()
+  void saving.addPeer(Identity.generate().peerId, [], { connect: false })
+  const stopped = saving.stop()
+  await eventually(() => hand.waiting > 0)
+  hand.fire()
+  await stopped
+})
+
+test('a start that fails with a block that is to end leaves nothing that keeps a process alive', async () => {
+  const path = bookPath()
+  const blocked = { [Identity.generate().peerId]: { until: Date.now() + 3_600_000 } }
+  writeFileSync(path, JSON.stringify({ version: 1, peers: {}, blocked }))
+  const timers = (): number => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length
+  const before = timers()
+  await expect(withBook(path, { listen: ['/ip4/203.0.113.1/tcp/1'] })).rejects.toMatchObject({
+    code: 'INVALID_ADDRESS',
+  })
+  await eventually(() => timers() <= before)
+})
+
+test('wrong arguments are refused, and harm no later save', async () => {
+  await using bob = await withBook(bookPath())
+  const { peerId } = Identity.generate()
+  for (const options of [{ reason: 1n }, { duration: '1000' }, { duration: -1 }] as never[])
+    await expect(bob.node.blockPeer(peerId, options)).rejects.toMatchObject({ code: 'INVALID_OPTION' })
+  for (const metadata of [['x'], new Map(), { a: 1 }, null] as never[])
+    await expect(bob.node.addPeer(peerId, [], { metadata })).rejects.toMatchObject({ code: 'INVALID_OPTION' })
+  await bob.node.addPeer(peerId, [], { connect: false })
+})
+
 test('a store of the user’s own: one save at a time, with the last state; its failures are told', async () => {
   let saved: unknown
   let saving = 0
@@ -336,18 +432,23 @@ test('a saved peer that is blocked stays in the book, and is connected again whe
   await eventually(() => bob.node.getPeer(peerId)?.state === 'established')
 })
 
-test('wrong options are named', () => {
-  for (const addressBook of ['', 7, {}, { load: 1, save: 2 }]) {
-    expect(
-      () => new Node({ identity: Identity.generate(), streams: ['x'], addressBook: addressBook as never }),
-    ).toThrow(/addressBook must be/)
-  }
-  expect(
-    () =>
-      new Node({
-        identity: Identity.generate(),
-        streams: ['x'],
-        reconnect: { factor: 0, jitter: 'some', tries: 1 } as never,
-      }),
-  ).toThrow(/reconnect.tries is not an option; .*reconnect.factor must be .*; reconnect.jitter must be/)
+test.each([
+  [{ addressBook: '' }, /addressBook must be/],
+  [{ addressBook: 'a\0b' }, /addressBook must be/],
+  [{ addressBook: { load: 1, save: 2 } }, /addressBook must be/],
+  [
+    { reconnect: { factor: 0, jitter: 'some', tries: 1, maxAttempts: -2 } },
+    /reconnect.tries is not an option; reconnect.maxAttempts must be .* got -2; reconnect.factor must be a number .* got 0; reconnect.jitter must be .* got 'some'/,
+  ],
+  [{ reconnect: true }, /reconnect must be false or an object, got true/],
+  [{ reconnect: null }, /reconnect must be false or an object, got null/],
+  [{ reconnect: { delay: 5 } }, /reconnect.delay must be a function, got 5/],
+  [{ reconnect: { valueOf: 1 } }, /reconnect.valueOf is not an option/],
+  [{ flow: null }, /flow must be an object, got null/],
+  [{ listen: null }, /listen must be/],
+  [{ logger: null }, /logger.debug must be/],
+  [{ metrics: null }, /metrics must be an object, got null/],
+  [{ metrics: { counter: 1 } }, /metrics.counter must be a function, got 1/],
+])('%j is refused by name', (options, text) => {
+  expect(() => new Node({ identity: Identity.generate(), streams: ['x'], ...(options as object) })).toThrow(text)
 })

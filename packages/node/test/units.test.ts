@@ -95,20 +95,26 @@ describe('admission', () => {
   })
 })
 
-test('a blocklist forgets after its duration, and leaves no timer', () => {
+test('a blocklist forgets in time, tells it while started, and leaves no timer', () => {
   const clock = new SimulatedClock()
   const { peerId } = Identity.generate()
   const ended: string[] = []
   const list = new Blocklist(clock, (id) => ended.push(id))
-  list.add(peerId, 1000, 'noise')
-  expect(list.get(peerId)).toEqual({ until: clock.now() + 1000, reason: 'noise' })
-  list.add(peerId, 5000, undefined)
+  const until = (delay: number) => ({ until: clock.now() + delay })
+  list.set(peerId, { ...until(1000), reason: 'noise' })
+  expect([list.get(peerId)?.reason, clock.pending]).toEqual(['noise', 0])
+  clock.advance(1000)
+  expect([list.get(peerId), ended]).toEqual([undefined, []])
+  list.start()
+  list.set(peerId, until(1000))
+  list.set(peerId, until(5000))
   clock.advance(4999)
   expect(list.get(peerId)).toBeDefined()
+  ended.length = 0
   clock.advance(1)
   expect([list.get(peerId), ended]).toEqual([undefined, [peerId]])
-  list.add(peerId, 1000, undefined)
-  list.clear()
+  list.set(peerId, until(1000))
+  list.stop()
   expect(clock.pending).toBe(0)
 })
 

@@ -1,4 +1,6 @@
 import { parseAddressesOf } from '../address.ts'
+import { withSignal } from '../async.ts'
+import { type Clock, deadline } from '../clock.ts'
 import type { Block } from '../connection/blocklist.ts'
 import { GlueberryError } from '../errors.ts'
 import type { Logger } from '../observe/logger.ts'
@@ -18,14 +20,18 @@ export interface BookEntry {
 export interface AddressBookOptions {
   /** `undefined`: the book is in memory only. */
   readonly store: OpenableStore | undefined
+  readonly clock: Clock
   readonly logger: Logger
   /** Something went wrong that no call can be told of. */
   report(error: GlueberryError): void
 }
 
 type Raw = Record<string, unknown>
+type Change = () => void
 
 const VERSION = 1
+/** How long the last write of a store may take when the node stops, in milliseconds. */
+const CLOSE_TIMEOUT = 5000
 
 /**
  * The peers that outlive the program, and the blocked ones. It holds the document as it was read, so that fields and
@@ -33,97 +39,128 @@ const VERSION = 1
  */
 export class AddressBook {
   readonly #options: AddressBookOptions
-  #document: Raw = { version: VERSION, peers: {}, blocked: {} }
+  #document: Raw = emptyDocument()
   readonly #entries = new Map<PeerId, BookEntry>()
-  #state: 'new' | 'open' | 'closed' = 'new'
+  /** Changes from before it was opened: they are made again on what the store has. */
+  #early: Change[] = []
+  #opening: Promise<ReadonlyMap<PeerId, Block>> | undefined
+  #open = false
   #unsaved = false // something has changed since the last write began, or that write failed
   #writing: Promise<void> | undefined
   /** The write after that, which takes every change until it begins. */
-  #next: Promise<void> | undefined
+  #queued: Promise<void> | undefined
 
   constructor(options: AddressBookOptions) {
     this.#options = options
-  }
-
-  get(peerId: PeerId): BookEntry | undefined {
-    return this.#entries.get(peerId)
-  }
-
-  /**
-   * Reads what is kept: peers that were put here before win over what the store has of them. Returns who is blocked.
-   * Rejects with `ADDRESS_BOOK` when it cannot be read, or must not be written.
-   */
-  async open(): Promise<ReadonlyMap<PeerId, Block>> {
-    const { store } = this.#options
-    if (store === undefined || this.#state === 'open') return new Map()
-    const early = [...this.#entries]
-    const loaded = await this.#load(store)
-    this.#document = loaded
-    for (const [peerId, raw] of known(peersOf(loaded))) {
-      const entry = this.#read(peerId, raw)
-      if (entry !== undefined && !this.#entries.has(peerId)) this.#entries.set(peerId, entry)
-    }
-    const blocks = new Map<PeerId, Block>()
-    for (const [peerId, raw] of known(blockedOf(loaded))) {
-      const { until, reason } = raw
-      blocks.set(peerId, {
-        ...(typeof until === 'number' ? { until } : {}),
-        ...(typeof reason === 'string' ? { reason } : {}),
-      })
-    }
-    this.#state = 'open'
-    for (const [peerId, entry] of early) this.put(peerId, entry).catch(() => {}) // reported
-    return blocks
   }
 
   get entries(): ReadonlyMap<PeerId, BookEntry> {
     return this.#entries
   }
 
-  /** Resolves when it is written; before `open`, at once. */
-  put(peerId: PeerId, entry: BookEntry): Promise<void> {
-    this.#entries.set(peerId, entry)
-    const peers = peersOf(this.#document)
-    peers[peerId] = { ...(isRecord(peers[peerId]) ? peers[peerId] : {}), ...entry }
-    return this.#save()
+  /**
+   * Reads what is kept, and makes the changes on it that were made before. Returns who is blocked. Rejects with
+   * `ADDRESS_BOOK` when it cannot be read, or must not be written.
+   */
+  async open(): Promise<ReadonlyMap<PeerId, Block>> {
+    const { store } = this.#options
+    if (store === undefined) return new Map()
+    this.#opening = this.#load(store)
+    return this.#opening
+  }
+
+  /** Adds a peer, or addresses to those that it has; metadata, if given, takes the place of what was there. Resolves when it is written; before `open`, at once. */
+  add(
+    peerId: PeerId,
+    addresses: readonly string[],
+    metadata: Readonly<Record<string, string>> | undefined,
+    connect: boolean,
+  ): Promise<void> {
+    return this.#change(() => {
+      const before = this.#entries.get(peerId)
+      this.#put(peerId, {
+        ...before,
+        addresses: [...new Set([...(before?.addresses ?? []), ...addresses])],
+        metadata: metadata ?? before?.metadata ?? {},
+        connect,
+      })
+    })
+  }
+
+  /** A session with a peer of the book was established. */
+  seen(peerId: PeerId, addresses: readonly string[], lastSeen: number): Promise<void> {
+    return this.#change(() => {
+      const before = this.#entries.get(peerId)
+      if (before !== undefined) this.#put(peerId, { ...before, addresses, lastSeen })
+    })
   }
 
   remove(peerId: PeerId): Promise<void> {
-    this.#entries.delete(peerId)
-    return delete peersOf(this.#document)[peerId] ? this.#save() : Promise.resolve()
+    return this.#change(() => {
+      this.#entries.delete(peerId)
+      delete peersOf(this.#document)[peerId]
+    })
   }
 
   /** Keeps that the peer is blocked; `undefined`: that it is not. */
   block(peerId: PeerId, block: Block | undefined): Promise<void> {
-    const blocked = blockedOf(this.#document)
-    if (block === undefined && blocked[peerId] === undefined) return Promise.resolve()
-    if (block === undefined) delete blocked[peerId]
-    else blocked[peerId] = { ...block }
-    return this.#save()
+    return this.#change(() => {
+      const blocked = blockedOf(this.#document)
+      if (block === undefined) delete blocked[peerId]
+      else blocked[peerId] = { ...block }
+    })
   }
 
-  /** Resolves when the last change is written, or could not be. A later `open` reads anew. */
+  /** Resolves when the last change is written, or could not be within a while. A later `open` reads anew. */
   async close(): Promise<void> {
-    const { store } = this.#options
-    if (store === undefined || this.#state === 'closed') return
-    const wasOpen = this.#state === 'open'
-    this.#state = 'closed'
-    await this.#next?.catch(() => {})
+    const { store, clock, report } = this.#options
+    if (store === undefined) return
+    const limit = deadline(
+      clock,
+      CLOSE_TIMEOUT,
+      () => new GlueberryError('ADDRESS_BOOK', `the address book's store did not answer within ${CLOSE_TIMEOUT} ms`),
+    )
+    await withSignal(this.#finish(store), limit.signal).catch(report)
+    limit.cancel()
+  }
+
+  async #finish(store: OpenableStore): Promise<void> {
+    await this.#opening?.catch(() => {}) // its caller is told
+    const wasOpen = this.#open
+    this.#open = false
+    await this.#queued?.catch(() => {})
     await this.#writing?.catch(() => {})
     if (wasOpen && this.#unsaved) await this.#write(store).catch(() => {}) // reported; the disk may have room again
     await store.close()
   }
 
-  async #load(store: OpenableStore): Promise<Raw> {
+  async #load(store: OpenableStore): Promise<ReadonlyMap<PeerId, Block>> {
+    this.#document = await this.#read(store)
+    this.#entries.clear()
+    for (const [peerId, raw] of known(peersOf(this.#document))) {
+      const entry = this.#parse(peerId, raw)
+      if (entry !== undefined) this.#entries.set(peerId, entry)
+    }
+    this.#open = true
+    for (const change of this.#early.splice(0)) this.#change(change).catch(() => {}) // reported
+    const blocks = new Map<PeerId, Block>()
+    for (const [peerId, { until, reason }] of known(blockedOf(this.#document))) {
+      blocks.set(peerId, {
+        ...(typeof until === 'number' ? { until } : {}),
+        ...(typeof reason === 'string' ? { reason } : {}),
+      })
+    }
+    return blocks
+  }
+
+  async #read(store: OpenableStore): Promise<Raw> {
     let loaded: unknown
     try {
       loaded = structuredClone(await store.load())
     } catch (cause) {
-      if (GlueberryError.is(cause)) throw cause
-      const why = cause instanceof Error ? cause.message : String(cause)
-      throw new GlueberryError('ADDRESS_BOOK', `the address book could not be loaded: ${why}`, { cause })
+      throw bookError(cause, 'could not be loaded')
     }
-    if (loaded === undefined || loaded === null) return { version: VERSION, peers: {}, blocked: {} }
+    if (loaded === undefined || loaded === null) return emptyDocument()
     const problem = problemOf(loaded)
     if (problem === undefined) return loaded as Raw
     if (isRecord(loaded) && Number.isInteger(loaded['version']) && (loaded['version'] as number) > VERSION) {
@@ -141,40 +178,48 @@ export class AddressBook {
     )
     this.#options.logger.warn(error.message, { hint: error.hint })
     this.#options.report(error)
-    return { version: VERSION, peers: {}, blocked: {} }
+    return emptyDocument()
   }
 
   /** What is wrong with one entry harms no other: it is left as it is. */
-  #read(peerId: PeerId, { addresses, metadata, connect, lastSeen }: Raw): BookEntry | undefined {
+  #parse(peerId: PeerId, { addresses, metadata, connect, lastSeen }: Raw): BookEntry | undefined {
     try {
-      return {
+      const texts = Object.entries(isRecord(metadata) ? metadata : {}).filter(([, text]) => typeof text === 'string')
+      return Object.freeze({
         addresses: parseAddressesOf(peerId, (addresses ?? []) as string[]),
-        metadata: Object.freeze(
-          Object.fromEntries(
-            Object.entries(isRecord(metadata) ? metadata : {}).filter(([, text]) => typeof text === 'string'),
-          ),
-        ) as Record<string, string>,
+        metadata: Object.freeze(Object.fromEntries(texts) as Record<string, string>),
         connect: connect !== false,
         ...(typeof lastSeen === 'number' ? { lastSeen } : {}),
-      }
+      })
     } catch (error) {
       this.#options.logger.warn('a peer of the address book cannot be read, and is left as it is', { peerId, error })
       return undefined
     }
   }
 
-  #save(): Promise<void> {
-    const { store } = this.#options
-    if (store === undefined || this.#state !== 'open') return Promise.resolve()
-    this.#unsaved = true
-    this.#next ??= this.#saveNext(store)
-    this.#next.catch(() => {}) // reported; who waits for it is told
-    return this.#next
+  #put(peerId: PeerId, entry: BookEntry): void {
+    this.#entries.set(peerId, Object.freeze({ ...entry, metadata: Object.freeze({ ...entry.metadata }) }))
+    const peers = peersOf(this.#document)
+    peers[peerId] = { ...(isRecord(peers[peerId]) ? peers[peerId] : {}), ...entry }
   }
 
-  async #saveNext(store: OpenableStore): Promise<void> {
+  #change(change: Change): Promise<void> {
+    change()
+    const { store } = this.#options
+    if (store === undefined) return Promise.resolve()
+    if (!this.#open) {
+      this.#early.push(change)
+      return Promise.resolve()
+    }
+    this.#unsaved = true
+    this.#queued ??= this.#writeNext(store)
+    this.#queued.catch(() => {}) // reported; who waits for it is told
+    return this.#queued
+  }
+
+  async #writeNext(store: OpenableStore): Promise<void> {
     await this.#writing?.catch(() => {})
-    this.#next = undefined
+    this.#queued = undefined
     this.#writing = this.#write(store)
     await this.#writing
   }
@@ -185,14 +230,21 @@ export class AddressBook {
       await store.save(structuredClone(this.#document))
     } catch (cause) {
       this.#unsaved = true
-      const why = cause instanceof Error ? cause.message : String(cause)
-      const error = GlueberryError.is(cause)
-        ? cause
-        : new GlueberryError('ADDRESS_BOOK', `the address book could not be saved: ${why}`, { cause })
+      const error = bookError(cause, 'could not be saved')
       this.#options.report(error)
       throw error
     }
   }
+}
+
+function emptyDocument(): Raw {
+  return { version: VERSION, peers: {}, blocked: {} }
+}
+
+function bookError(cause: unknown, what: string): GlueberryError {
+  if (GlueberryError.is(cause)) return cause
+  const why = cause instanceof Error ? cause.message : String(cause)
+  return new GlueberryError('ADDRESS_BOOK', `the address book ${what}: ${why}`, { cause })
 }
 
 function problemOf(loaded: unknown): string | undefined {

@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs'
-import { open, readFile, rename, rm, stat } from 'node:fs/promises'
+import { readFileSync, readlinkSync } from 'node:fs'
+import { link, open, readFile, rename, rm, stat } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import type { Clock } from '../clock.ts'
 
@@ -12,19 +12,27 @@ interface Holder {
   readonly host: string
   /** Of this start of the machine, where the system tells it. */
   readonly boot: string
+  /** In which process numbers mean something: each container has its own. */
+  readonly numbers: string
   /** When the process began: another one may get its number later. */
   readonly began: string
+  /** Of this lock alone. */
+  readonly nonce: string
 }
 
 /** One writer for a file: a file beside it names the process. A process that is gone holds it no longer. */
 export class FileLock {
   readonly #path: string
-  readonly #own = JSON.stringify(thisProcess())
+  readonly #nonce: string
+  readonly #own: string
   readonly #clock: Clock
 
   constructor(path: string, clock: Clock) {
     this.#path = path
     this.#clock = clock
+    this.#nonce = Buffer.from(clock.randomBytes(8)).toString('hex')
+    const holder: Holder = { ...thisProcess(), nonce: this.#nonce }
+    this.#own = JSON.stringify(holder)
   }
 
   /** Resolves to undefined, or to who holds it. Rejects when the lock file cannot be written. */
@@ -37,7 +45,8 @@ export class FileLock {
         } finally {
           await file.close()
         }
-        return undefined
+        if (await this.held()) return undefined
+        continue // somebody has taken the file for forgotten before we wrote into it
       } catch (error) {
         if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
       }
@@ -62,14 +71,15 @@ export class FileLock {
 
   /** Removes the lock of a dead process; when another one was quicker, that one's is put back. */
   async #remove(dead: string): Promise<void> {
-    const aside = `${this.#path}.${process.pid}`
+    const aside = `${this.#path}.${this.#nonce}`
     try {
       await rename(this.#path, aside)
+      if ((await readFile(aside, 'utf8')) !== dead) await link(aside, this.#path)
     } catch (error) {
-      return missing(error)
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') missing(error)
+    } finally {
+      await rm(aside, { force: true })
     }
-    if ((await readFile(aside, 'utf8')) === dead) return rm(aside, { force: true })
-    await rename(aside, this.#path)
   }
 
   async #wasForgotten(): Promise<boolean> {
@@ -82,26 +92,32 @@ function missing(error: unknown): undefined {
   if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
 }
 
-function thisProcess(): Holder {
-  return { pid: process.pid, host: hostname(), boot: bootId(), began: beginningOf(process.pid) ?? '' }
+function thisProcess(): Omit<Holder, 'nonce'> {
+  return {
+    pid: process.pid,
+    host: hostname(),
+    boot: bootId(),
+    numbers: numberSpace(),
+    began: beginningOf(process.pid) ?? '',
+  }
 }
 
-function parse(text: string): Holder | undefined {
+function parse(text: string): Omit<Holder, 'nonce'> | undefined {
   try {
-    const { pid, host, boot, began } = JSON.parse(text) as Partial<Holder>
-    return Number.isInteger(pid)
-      ? { pid: pid as number, host: `${host}`, boot: `${boot}`, began: `${began}` }
-      : undefined
+    const { pid, host, boot, numbers, began } = JSON.parse(text) as Partial<Holder>
+    if (!Number.isInteger(pid)) return undefined
+    return { pid: pid as number, host: `${host}`, boot: `${boot}`, numbers: `${numbers}`, began: `${began}` }
   } catch {
     return undefined
   }
 }
 
-function isAlive({ pid, host, boot, began }: Holder): boolean {
+function isAlive({ pid, host, boot, numbers, began }: Omit<Holder, 'nonce'>): boolean {
   const own = thisProcess()
-  // Another machine, as far as can be seen: only a person knows.
+  // Another machine, or another container on this one, as far as can be seen: only a person knows.
   if (host !== own.host && (boot !== own.boot || boot === '')) return true
   if (boot !== own.boot) return false // the machine has been started anew
+  if (numbers !== own.numbers) return true
   const now = beginningOf(pid)
   if (now !== undefined) return began === '' || now === began
   if (began !== '') return false
@@ -117,6 +133,15 @@ function isAlive({ pid, host, boot, began }: Holder): boolean {
 function bootId(): string {
   try {
     return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
+  } catch {
+    return ''
+  }
+}
+
+/** Which processes this one sees, on Linux. */
+function numberSpace(): string {
+  try {
+    return readlinkSync('/proc/self/ns/pid')
   } catch {
     return ''
   }

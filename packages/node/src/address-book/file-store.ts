@@ -1,4 +1,4 @@
-import { open, readFile, realpath, rename, rm, stat } from 'node:fs/promises'
+import { open, readFile, readlink, realpath, rename, rm, stat } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import type { Clock } from '../clock.ts'
 import { GlueberryError } from '../errors.ts'
@@ -20,7 +20,7 @@ export class FileStore implements OpenableStore {
   }
 
   async load(): Promise<unknown> {
-    this.#path = await realpath(this.#path).catch(() => this.#path) // a link stays a link
+    this.#path = await followed(this.#path) // a link stays a link
     await this.#acquire()
     let text: string
     try {
@@ -99,6 +99,14 @@ export class FileStore implements OpenableStore {
     const why = cause instanceof Error ? cause.message : String(cause)
     return new GlueberryError('ADDRESS_BOOK', `the address book ${this.#path} ${what}: ${why}`, { cause })
   }
+}
+
+/** The file that a path leads to, there or not yet. */
+async function followed(path: string): Promise<string> {
+  const file = await realpath(path).catch(() => undefined)
+  if (file !== undefined) return file
+  const target = await readlink(path).catch(() => undefined)
+  return target === undefined ? path : resolve(dirname(path), target)
 }
 
 /** So that the rename itself outlives a power cut. Not every system can. */

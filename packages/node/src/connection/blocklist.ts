@@ -12,8 +12,11 @@ export interface Block {
 /** Peers that may not connect, seen before or not. */
 export class Blocklist {
   readonly #clock: Clock
-  readonly #blocks = new Map<PeerId, { readonly block: Block; readonly timer: Cancellable | undefined }>()
+  readonly #blocks = new Map<PeerId, Block>()
+  /** While started: of each block that ends. */
+  readonly #timers = new Map<PeerId, Cancellable>()
   readonly #onEnd: (peerId: PeerId) => void
+  #started = false
 
   constructor(clock: Clock, onEnd: (peerId: PeerId) => void) {
     this.#clock = clock
@@ -21,43 +24,47 @@ export class Blocklist {
   }
 
   get(peerId: PeerId): Block | undefined {
-    return this.#blocks.get(peerId)?.block
+    const block = this.#blocks.get(peerId)
+    return block?.until === undefined || block.until > this.#clock.now() ? block : undefined
   }
 
   get peerIds(): Iterable<PeerId> {
     return this.#blocks.keys()
   }
 
-  /** Blocks, or changes how; `duration` in milliseconds. */
-  add(peerId: PeerId, given: number | undefined, reason: string | undefined): Block {
-    const duration = given === Number.POSITIVE_INFINITY ? undefined : given
-    const block: Block = Object.freeze({
-      ...(duration === undefined ? {} : { until: this.#clock.now() + duration }),
-      ...(reason === undefined ? {} : { reason }),
-    })
-    this.set(peerId, block)
-    return block
-  }
-
-  /** Blocks as it was before this program began. */
+  /** Blocks, or changes how. */
   set(peerId: PeerId, block: Block): void {
     this.remove(peerId)
-    const { until } = block
-    const end = (): void => {
-      this.#blocks.delete(peerId)
-      this.#onEnd(peerId)
-    }
-    const timer = until === undefined ? undefined : this.#clock.setTimer(end, Math.max(0, until - this.#clock.now()))
-    this.#blocks.set(peerId, { block: Object.freeze({ ...block }), timer })
+    this.#blocks.set(peerId, Object.freeze({ ...block }))
+    if (this.#started) this.#arm(peerId)
   }
 
   remove(peerId: PeerId): void {
-    this.#blocks.get(peerId)?.timer?.cancel()
+    this.#timers.get(peerId)?.cancel()
+    this.#timers.delete(peerId)
     this.#blocks.delete(peerId)
   }
 
+  /** From now on the end of a block is told. */
+  start(): void {
+    this.#started = true
+    for (const peerId of this.#blocks.keys()) this.#arm(peerId)
+  }
+
   /** Leaves no timer. */
-  clear(): void {
-    for (const peerId of [...this.#blocks.keys()]) this.remove(peerId)
+  stop(): void {
+    this.#started = false
+    for (const timer of this.#timers.values()) timer.cancel()
+    this.#timers.clear()
+  }
+
+  #arm(peerId: PeerId): void {
+    const until = this.#blocks.get(peerId)?.until
+    if (until === undefined) return
+    const end = (): void => {
+      this.remove(peerId)
+      this.#onEnd(peerId)
+    }
+    this.#timers.set(peerId, this.#clock.setTimer(end, Math.max(0, until - this.#clock.now())))
   }
 }

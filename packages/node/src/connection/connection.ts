@@ -48,6 +48,8 @@ export interface ConnectionOptions {
   idle(): void
 }
 
+/** How many addresses of a peer are tried. */
+const ADDRESSES_MAX = 32
 /** How long a goodbye may take to be read, in milliseconds. */
 const LAST_WORD_TIMEOUT = 1000
 /** After a loss the side that was dialed leaves the other so long to come back, at most, in milliseconds. */
@@ -158,8 +160,13 @@ export class PeerConnection implements SessionOwner {
     return name === 'attempting' || name === 'waiting' || this.#sessions.size > 0
   }
 
+  /** Of too many the one that failed most often is forgotten: a peer that moves again and again leaves a trail of them. */
   addAddresses(addresses: readonly string[]): void {
     for (const address of addresses) this.#pool.add(address)
+    while (this.#pool.size > ADDRESSES_MAX) {
+      const [worst] = this.#pool.entries().sort((a, b) => b.failures - a.failures)
+      if (worst !== undefined) this.#pool.remove(worst.address)
+    }
   }
 
   /** Resolves when established. One attempt at a time; who aborts leaves the others waiting. */

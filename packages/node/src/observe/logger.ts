@@ -14,3 +14,17 @@ const nothing = (): void => undefined
 
 /** Says nothing: a library is silent unless it is given a logger. */
 export const silentLogger: Logger = { debug: nothing, info: nothing, warn: nothing, error: nothing }
+
+/** The user's logger, as it is called here: what it throws is nobody's business but its own. */
+export function safeLogger(logger: Logger): Logger {
+  const safe =
+    (level: keyof Logger) =>
+    (message: string, fields?: object): void => {
+      try {
+        logger[level](message, fields)
+      } catch {
+        // There is nowhere to say it.
+      }
+    }
+  return { debug: safe('debug'), info: safe('info'), warn: safe('warn'), error: safe('error') }
+}

@@ -48,6 +48,10 @@ export class Meter {
   readonly #source: MetricsSource
   readonly #reported = new WeakMap<object, Totals>()
   #timer: Cancellable | undefined // while started
+  /** What is told after the transition in progress: the user's code may call anything. */
+  #queue: ((metrics: Metrics) => unknown)[] = []
+  /** Peers with an established session. */
+  readonly #established = new Set<string>()
   #warned = false
 
   constructor(metrics: Metrics, clock: Clock, logger: Logger, source: MetricsSource) {
@@ -70,6 +74,7 @@ export class Meter {
     this.#timer?.cancel()
     this.#timer = undefined
     this.#report()
+    this.#flush()
   }
 
   event(event: NodeEvent): void {
@@ -77,8 +82,10 @@ export class Meter {
       this.#tell((metrics) => metrics.counter(name, value, labels))
     switch (event.type) {
       case 'established':
+        this.#established.add(event.peerId)
         return count('glueberry_sessions_established_total', 1, { resumed: String(event.resumed) })
       case 'disconnected':
+        if (!this.#established.delete(event.peerId)) return // a dial that failed
         return count('glueberry_disconnects_total', 1, { reason: event.reason.kind })
       case 'reconnecting':
         return count('glueberry_reconnect_attempts_total')
@@ -120,17 +127,29 @@ export class Meter {
     for (const [state, count] of Object.entries(this.#source.peers())) {
       this.#tell((metrics) => metrics.gauge('glueberry_peers', count, { state }))
     }
-    this.#tell((metrics) => metrics.gauge('glueberry_held_bytes', this.#source.held()))
-    this.#tell((metrics) => metrics.gauge('glueberry_buffered_bytes', this.#source.buffered()))
+    const held = this.#source.held()
+    const buffered = this.#source.buffered()
+    this.#tell((metrics) => metrics.gauge('glueberry_held_bytes', held))
+    this.#tell((metrics) => metrics.gauge('glueberry_buffered_bytes', buffered))
+  }
+
+  #tell(say: (metrics: Metrics) => unknown): void {
+    this.#queue.push(say)
+    if (this.#queue.length === 1) void Promise.resolve().then(() => this.#flush())
   }
 
   /** What the user's code throws harms nobody, and is said once. */
-  #tell(say: (metrics: Metrics) => void): void {
-    try {
-      say(this.#metrics)
-    } catch (error) {
-      if (!this.#warned) this.#logger.error('the metrics have thrown', { error })
+  #flush(): void {
+    const failed = (error: unknown): void => {
+      if (!this.#warned) this.#logger.error('the metrics have failed', { error })
       this.#warned = true
+    }
+    for (const say of this.#queue.splice(0)) {
+      try {
+        Promise.resolve(say(this.#metrics)).catch(failed)
+      } catch (error) {
+        failed(error)
+      }
     }
   }
 }

@@ -18,6 +18,11 @@ export class HandClock {
     this.platform = { ...systemPlatform, clock }
   }
 
+  /** How many such timers are set. */
+  get waiting(): number {
+    return this.#waiting.size
+  }
+
   /** Lets every such timer that is set now fall due. */
   fire(): void {
     for (const task of [...this.#waiting]) {
