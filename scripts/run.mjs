@@ -114,6 +114,7 @@ const bin = (name) => here('node_modules', '.bin', name)
 
 const tasks = {
   chat: () => run(pinnedNode, [source, here('examples', 'chat', 'src', 'main.ts'), ...args]),
+  reconnection: () => run(pinnedNode, [source, here('examples', 'reconnection-monitor', 'src', 'main.ts'), ...args]),
   fuzz: () => run(pinnedNode, [source, here('packages', 'wire', 'test', 'fuzz.ts'), ...args]),
   check: () => run(pinnedNode, [here('scripts', 'check.mjs')]),
   async test() {

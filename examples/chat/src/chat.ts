@@ -15,6 +15,8 @@ import type { Screen } from './screen.ts'
 /** How long leaving may take while lines are still being delivered, in milliseconds. */
 const DRAIN_TIMEOUT = 5000
 const NAME_MAX = 32
+/** Shorter waits than this are over before they are read. */
+const WORTH_TELLING = 1000
 
 export interface ChatOptions {
   readonly identity: Identity
@@ -29,7 +31,9 @@ export class Chat {
   readonly #screen: Screen
   /** How each peer introduced itself. */
   readonly #names = new Map<PeerId, string>()
+  /** Those that lines go to, here or away. */
   readonly #present = new Set<PeerId>()
+  readonly #away = new Set<PeerId>()
   readonly #leaving = new AbortController()
   #someone = Promise.withResolvers<void>()
   #unsent = 0
@@ -74,8 +78,13 @@ export class Chat {
     const node = this.#node
     const { signal } = this.#leaving
     node.on('established', ({ peerId }) => this.#joined(peerId))
-    node.on('disconnected', ({ peerId, reason }) => this.#left(peerId, reason))
-    node.on('closed', ({ peerId }) => void this.#names.delete(peerId))
+    node.on('disconnected', ({ peerId, reason }) => this.#lost(peerId, reason))
+    node.on('reconnecting', ({ peerId, attempt, delay }) => this.#retries(peerId, attempt, delay))
+    node.on('undelivered', ({ count }) => void this.#screen.show({ type: 'undelivered', lines: count }))
+    node.on('closed', ({ peerId }) => {
+      this.#left(peerId, 'it did not come back')
+      this.#names.delete(peerId)
+    })
     node.handle('chat', (message) =>
       this.#screen.show({
         type: 'line',
@@ -144,16 +153,33 @@ export class Chat {
   }
 
   #joined(peerId: PeerId): void {
+    const name = this.#nameOf(peerId)
+    if (this.#away.delete(peerId)) return void this.#screen.show({ type: 'back', peerId, name })
+    if (this.#present.has(peerId)) return // its keys are new, or it came by another way
     this.#present.add(peerId)
     this.#someone.resolve()
-    void this.#screen.show({ type: 'joined', peerId, name: this.#nameOf(peerId) })
+    void this.#screen.show({ type: 'joined', peerId, name })
   }
 
-  #left(peerId: PeerId, reason: Reason): void {
+  #lost(peerId: PeerId, reason: Reason): void {
+    if (reason.kind === 'remote' || reason.kind === 'local') return this.#left(peerId, WHY[reason.kind])
+    if (!this.#present.has(peerId) || this.#away.has(peerId)) return
+    this.#away.add(peerId)
+    if (this.#leaving.signal.aborted) return
+    void this.#screen.show({ type: 'away', peerId, name: this.#nameOf(peerId), reason: WHY[reason.kind] })
+  }
+
+  #retries(peerId: PeerId, attempt: number, delay: number): void {
+    if (!this.#away.has(peerId) || delay < WORTH_TELLING) return
+    void this.#screen.show({ type: 'retry', peerId, name: this.#nameOf(peerId), attempt, delay })
+  }
+
+  #left(peerId: PeerId, reason: string): void {
+    this.#away.delete(peerId)
     if (!this.#present.delete(peerId)) return
     if (this.#present.size === 0) this.#someone = Promise.withResolvers()
     if (this.#leaving.signal.aborted) return
-    void this.#screen.show({ type: 'left', peerId, name: this.#nameOf(peerId), reason: WHY[reason.kind] })
+    void this.#screen.show({ type: 'left', peerId, name: this.#nameOf(peerId), reason })
   }
 }
 

@@ -11,6 +11,17 @@ type Shown =
     }
   | { readonly type: 'joined'; readonly peerId: string; readonly name: string }
   | { readonly type: 'left'; readonly peerId: string; readonly name: string; readonly reason: string }
+  /** Not here for a while: what is typed is kept. */
+  | { readonly type: 'away'; readonly peerId: string; readonly name: string; readonly reason: string }
+  /** Tried again after so many milliseconds. */
+  | {
+      readonly type: 'retry'
+      readonly peerId: string
+      readonly name: string
+      readonly attempt: number
+      readonly delay: number
+    }
+  | { readonly type: 'back'; readonly peerId: string; readonly name: string }
   | { readonly type: 'line'; readonly peerId: string; readonly name: string; readonly text: string }
   | { readonly type: 'waiting' }
   /** Leaving, with so many lines still to be delivered. */
@@ -103,6 +114,12 @@ function words(event: Shown): string {
       return `* ${event.name} is here`
     case 'left':
       return `* ${event.name} has left (${event.reason})`
+    case 'away':
+      return `* ${event.name} is away (${event.reason}): what you type is kept`
+    case 'retry':
+      return `* trying to reach ${event.name} again in ${Math.round(event.delay / 1000)} s`
+    case 'back':
+      return `* ${event.name} is back`
     case 'line':
       return `${event.name}: ${event.text}`
     case 'waiting':

@@ -41,12 +41,32 @@ test('two chats exchange 1,000 lines each way: every line, in order, and nothing
   expect(guest.lines).toEqual(lines('host').map((line) => `host: ${line}`))
 })
 
-test('when one is killed, the other says so and lives on', async () => {
+test('when one is killed, the other says so, and others can come', async () => {
   await using both = await two()
   both.guest.kill('SIGKILL')
-  await both.host.line(/guest has left \(the connection broke\)/)
+  await both.host.line(/guest is away \(the connection broke\): what you type is kept/)
   await using again = chat('--name', 'again', both.invite)
   await again.line(/host is here/)
+})
+
+test('a host that is killed and comes back is found again, and shown what was typed meanwhile', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'glueberry-chat-'))
+  const key = join(folder, 'host.key')
+  const first = chat('--name', 'host', '--key', key)
+  const invite = await inviteOf(first)
+  const port = /\/tcp\/(\d+)/.exec([...first.lines, ...first.errorLines].join('\n'))?.[1]
+  await using guest = chat('--name', 'guest', invite)
+  await guest.line(/host is here/)
+  first.kill('SIGKILL')
+  await guest.line(/host is away/)
+  guest.write('are you there?\n')
+  await using second = spawnNode([main, '--listen', `/ip4/127.0.0.1/tcp/${port}`, '--name', 'host', '--key', key])
+  await guest.line(/host is back/)
+  await second.line(/^guest: are you there\?$/)
+  second.write('yes\n')
+  await guest.line(/^host: yes$/)
+  expect([...guest.lines, ...guest.errorLines].filter((line) => /has left/.test(line))).toEqual([])
+  await rm(folder, { recursive: true })
 })
 
 test('an invite with a wrong key is refused with a message that a person understands', async () => {

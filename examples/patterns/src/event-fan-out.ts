@@ -1,0 +1,31 @@
+// Event fan-out: any number of parts of a program follow what happens, each at its own pace and with its own filter.
+import type { Node, NodeEvent } from '@glueberry/node'
+import { startNode } from './nodes.ts'
+
+/** A log that takes its time: a subscription of its own, whose buffer drops the oldest events rather than slow the node. */
+async function log(node: Node, write: (event: NodeEvent) => Promise<void>): Promise<number> {
+  await using events = node.subscribeEvents()
+  for await (const event of events) await write(event)
+  return events.dropped
+}
+
+/** A gauge that only counts: a callback. Returns what ends it. */
+function countSessions(node: Node, show: (sessions: number) => void): () => void {
+  let sessions = 0
+  return node.on(['established', 'disconnected'], ({ type }) => {
+    sessions += type === 'established' ? 1 : -1
+    show(sessions)
+  })
+}
+
+const alice = await startNode(['chat'])
+const bob = await startNode(['chat'])
+const seen: string[] = []
+const logging = log(alice, async (event) => void seen.push(event.type))
+const stop = countSessions(alice, (sessions) => console.log(`alice has ${sessions} session(s)`))
+
+await bob.connect(alice.addrs)
+await bob.stop()
+await alice.stop() // ends every subscription, after it has been read
+stop()
+console.log(`${await logging} events dropped; seen: ${seen.join(', ')}`)

@@ -1,0 +1,43 @@
+import { fileURLToPath } from 'node:url'
+import { spawnNode } from '@glueberry/testkit'
+import { expect, test } from 'vitest'
+
+const main = fileURLToPath(new URL('../src/main.ts', import.meta.url))
+
+test('the line is cut again and again, and nothing is lost or doubled: lines, a summary, exit code 0', async () => {
+  await using child = spawnNode([main, '--seconds', '4', '--every', '300'])
+  expect([await child.ended, child.errorLines]).toEqual([0, []])
+  expect(child.lines[0]).toMatch(/^\w+.* · cuts \d+ · buffered \d+ · sent \d+ · received \d+ · lost 0 · duplicated 0$/)
+  const summary = /: (\d+) cuts, (\d+) reconnects, (\d+) sent, (\d+) received, 0 lost, 0 duplicated, 0 given up$/.exec(
+    child.lines.at(-1) as string,
+  )
+  expect(child.lines.at(-1)).toMatch(/^everything arrived/)
+  const [cuts, , sent, received] = (summary ?? []).slice(1).map(Number) as [number, number, number, number]
+  expect(cuts).toBeGreaterThan(2)
+  expect(sent).toBeGreaterThan(100)
+  expect(received).toBe(sent)
+})
+
+test('as JSON; and a signal ends it in good order', async () => {
+  await using child = spawnNode([main, '--json', '--every', '500', '--seconds', '1000'])
+  await child.line(/"type":"status".*"sent":[1-9]/)
+  child.kill('SIGTERM')
+  expect([await child.ended, child.errorLines]).toEqual([0, []])
+  expect(JSON.parse(child.lines.at(-1) as string)).toMatchObject({ type: 'summary', ok: true, lost: 0, duplicated: 0 })
+})
+
+test('a sender that dies shows in the verdict and the exit code', async () => {
+  await using child = spawnNode([main, '--json', '--manual', '--seconds', '1000'])
+  await child.line(/"type":"status".*"sent":[1-9]/)
+  const { spawnSync } = await import('node:child_process')
+  const sender = spawnSync('pgrep', ['-P', String(child.process.pid), '-f', 'sender.ts'], { encoding: 'utf8' })
+  process.kill(Number(sender.stdout.trim()), 'SIGKILL')
+  expect(await child.ended).toBe(1)
+  expect(JSON.parse(child.lines.at(-1) as string)).toMatchObject({ type: 'summary', ok: false })
+})
+
+test('wrong options are explained', async () => {
+  await using child = spawnNode([main, '--seconds', 'soon'])
+  expect(await child.ended).toBe(2)
+  expect(child.errorLines[0]).toBe('--seconds must be a number above 0, got soon')
+})
