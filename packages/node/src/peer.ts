@@ -404,7 +404,7 @@ export class Peer {
   #expire(): void {
     this.#expiry = undefined
     if (this.connection.busy) {
-      this.#startExpiry()
+      return // what is going on ends in a session, or in `disconnected`, where this begins anew
     } else if (this.#entry !== undefined) {
       this.traffic.abandon('UNDELIVERED', CLOSING.expired[1])
     } else if (this.traffic.receiver.held > 0) {

@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { type AddressInfo, createServer } from 'node:net'
 import { collect, eventually, FaultProxy, makeNode } from '@glueberry/testkit'
 import { expect, test } from 'vitest'
+import { InstanceWatch } from '../src/connection/instance-watch.ts'
 import { Identity, Node, type NodeEvent, type PeerId } from '../src/index.ts'
 
 const quick = { baseDelay: 1, maxDelay: 20 }
@@ -209,18 +210,94 @@ test('a peer that moves to another port is found there once its address is known
 test('of one good and three dead addresses the good one is found, and first the next time', async () => {
   await using alice = await makeNode({ streams: ['x'] })
   await using bob = await makeNode({ streams: ['x'], reconnect: quick })
-  await using proxy = await FaultProxy.to(alice.node.addrs[0] as string)
   const { peerId } = alice.node
-  const dead = await Promise.all([1, 2, 3].map(() => deadAddress(peerId)))
-  await bob.node.addPeer(peerId, [...dead, proxy.address])
+  await using good = await FaultProxy.to(alice.node.addrs[0] as string)
+  await using proxies = new AsyncDisposableStack()
+  const dead: FaultProxy[] = []
+  for (let i = 0; i < 3; i++) {
+    const proxy = proxies.use(await FaultProxy.to(alice.node.addrs[0] as string))
+    proxy.plan({ kind: 'refuse' })
+    dead.push(proxy)
+  }
+  await bob.node.addPeer(
+    peerId,
+    [...dead, good].map(({ address }) => address),
+  )
   const established = bob.node.subscribeEvents({ types: ['established'] })
+  for (let cut = 0; cut < 5; cut++) {
+    await established.next()
+    await eventually(() => bob.node.peerStats(peerId)?.roundTrip !== undefined)
+    good.cut()
+  }
   await established.next()
-  await eventually(() => bob.node.peerStats(peerId)?.roundTrip !== undefined)
-  proxy.cut()
-  await established.next()
-  expect(proxy.accepted).toBe(2)
-  // Found in the first attempt of each time: nothing waited for a dead one.
-  expect(bob.events.filter((event) => event.type === 'reconnecting').map(({ attempt }) => attempt)).toEqual([1])
+  expect([good.accepted, ...dead.map(({ accepted }) => accepted)]).toEqual([6, 1, 1, 1])
+  // Found in the first attempt each time: nothing waited for a dead one.
+  const attempts = bob.events.filter((event) => event.type === 'reconnecting').map(({ attempt }) => attempt)
+  expect(attempts.every((attempt) => attempt <= 2)).toBe(true)
+})
+
+test('what is asked for during a cooldown begins when it is over, and is no failed attempt', async () => {
+  let runs = 0
+  await using alice = await makeNode({
+    streams: ['x'],
+    timeouts: { cooldown: 20 },
+    handshake: async (peer) => (++runs === 1 ? peer.refuse('not yet') : peer.accept()),
+  })
+  await using bob = await makeNode({
+    streams: ['x'],
+    reconnect: { ...quick, maxAttempts: 1 },
+    timeouts: { cooldown: 60 },
+  })
+  const { peerId } = alice.node
+  await expect(bob.node.connect(alice.node.addrs)).rejects.toMatchObject({ code: 'HANDSHAKE_REFUSED' })
+  await bob.node.addPeer(peerId, alice.node.addrs)
+  expect(bob.node.getPeer(peerId)?.state).toBe('cooldown')
+  await expect(bob.node.connect(peerId)).rejects.toMatchObject({ code: 'COOLDOWN' })
+  await eventually(() => bob.node.getPeer(peerId)?.state === 'established')
+  expect(types(bob.events)).toEqual([
+    'connecting',
+    'connected',
+    'disconnected',
+    'cooldown',
+    'connecting',
+    'connected',
+    'established',
+  ])
+})
+
+test('who waits for a peer that is just coming in is told by our own error when it is removed', async () => {
+  const inside = Promise.withResolvers<void>()
+  await using alice = await makeNode({
+    streams: ['x'],
+    handshake: async (peer) => {
+      inside.resolve()
+      await peer.receive() // never comes
+      return peer.accept()
+    },
+  })
+  for (const [end, code] of [
+    ['removePeer', 'PEER_REMOVED'],
+    ['disconnect', 'CONNECT_FAILED'],
+    ['blockPeer', 'PEER_BLOCKED'],
+  ] as const) {
+    await using bob = await makeNode({ streams: ['x'] })
+    bob.node.connect(alice.node.addrs).catch(() => {})
+    await eventually(() => alice.node.getPeer(bob.node.peerId)?.state === 'connected')
+    const waiting = alice.node.connect(bob.node.peerId).catch((error: unknown) => error)
+    await alice.node[end](bob.node.peerId)
+    expect(await waiting).toMatchObject({ name: 'GlueberryError', code })
+  }
+})
+
+test('twins are told by their coming back, not by how often a program restarts; and told anew each time', () => {
+  const watch = new InstanceWatch()
+  const saw = (text: string, second = 0): boolean => watch.saw(Buffer.from(text), second * 1000)
+  expect(['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i', 'j'].map((each) => saw(each))).not.toContain(true)
+  expect(saw('i')).toBe(false) // once: what was on its way
+  expect(saw('j')).toBe(true)
+  expect([saw('j'), saw('i')]).toEqual([false, false]) // one may have gone
+  expect(saw('j', 61)).toBe(false) // the last return is long ago
+  expect(saw('i', 62)).toBe(true)
 })
 
 test('while a peer is away: accepted up to the buffer, then refused or waiting, replayed in order before anything new', async () => {

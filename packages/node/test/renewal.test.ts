@@ -1,7 +1,8 @@
 import { collect, eventually, FaultProxy, makeNode, SimulatedClock, withChance } from '@glueberry/testkit'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { type HandshakePeer, Identity, type Logger, Node, type Verdict } from '../src/index.ts'
 import { KeyLife } from '../src/session/key-life.ts'
+import { Session } from '../src/session/session.ts'
 import { HandClock } from './support/hand-clock.ts'
 
 const KiB = 1024
@@ -116,6 +117,52 @@ test('keys are renewed by their age, both ways of sending go on, and an idle ses
     await alice.node.send(bob.peerId, 'x', `back ${round}`)
     expect((await inbox.next()).value?.text()).toBe(`there ${round}`)
     expect((await back.next()).value?.text()).toBe(`back ${round}`)
+  }
+})
+
+test('when both sides find the keys due at once, they are renewed once', async () => {
+  const hands = [new HandClock(3_600_000), new HandClock(3_600_000)] as const
+  const { logger, sessions } = counting()
+  const make = (hand: HandClock, options: object) =>
+    new Node(
+      { identity: Identity.generate(), streams: ['x'], listen: ['/ip4/127.0.0.1/tcp/0'], ...options },
+      hand.platform,
+    )
+  await using alice = await make(hands[0], {}).start()
+  await using bob = await make(hands[1], { logger }).start()
+  alice.handle('x', () => {})
+  const id = await bob.connect(alice.addrs)
+  await eventually(() => alice.getPeer(bob.peerId)?.state === 'established')
+  for (let round = 1; round <= 10; round++) {
+    for (const hand of round % 2 === 0 ? hands : [...hands].reverse()) hand.fire()
+    await eventually(() => sessions.renewed >= round)
+    for (let i = 0; i < 3; i++) await bob.send(id, 'x', 'hello', { confirm: true })
+    expect([sessions.renewed, sessions.begun]).toEqual([round, 1])
+  }
+})
+
+test('with a peer that never renews, sessions end at their limit, and no message is lost, doubled or cut short', async () => {
+  const deaf = vi.spyOn(Session.prototype, 'requestRenewal').mockImplementation(() => {})
+  try {
+    await using alice = await makeNode({ streams: ['x'], limits: { sessionBytes: 64 * 1024 * KiB } })
+    await using bob = await makeNode({ streams: ['x'], reconnect: quick })
+    const total = 3000
+    let bad = 0
+    let next = 0
+    alice.node.handle('x', ({ data }) => {
+      if (data.length !== 100_000 || Buffer.from(data.buffer, data.byteOffset).readUInt32BE(0) !== next++) bad++
+    })
+    const id = await bob.node.connect(alice.node.addrs)
+    const data = Buffer.alloc(100_000)
+    for (let i = 0; i < total; i++) {
+      data.writeUInt32BE(i)
+      await bob.node.send(id, 'x', data)
+    }
+    await bob.node.flush()
+    expect([bad, next]).toEqual([0, total])
+    expect(bob.node.peerStats(id)?.reconnects).toBeGreaterThan(1)
+  } finally {
+    deaf.mockRestore()
   }
 })
 

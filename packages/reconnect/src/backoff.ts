@@ -19,7 +19,7 @@ export interface BackoffOptions {
 /**
  * The wait before an attempt, in milliseconds; attempts count from 1.
  *
- * @param random a number from 0 to below 1, as `Math.random` gives it
+ * @param random gives a number from 0 to below 1
  * @throws RangeError that names what is wrong
  */
 export function backoff(options: BackoffOptions, random: () => number): (attempt: number) => number {

@@ -3,7 +3,7 @@ import { type BackoffOptions, backoff } from './backoff.ts'
 import { ReconnectError } from './errors.ts'
 import { type Effect, type Input, initialMachine, type Policy, type ReconnectorState, transition } from './state.ts'
 
-/** The only time that a reconnector knows; `{ setTimer: (task, ms) => { const t = setTimeout(task, ms); return { cancel: () => clearTimeout(t) } } }` will do. */
+/** The only time that a reconnector knows. */
 export interface Clock {
   /** Runs the task once, after so many milliseconds, unless it is cancelled. */
   setTimer(task: () => void, delay: number): { cancel(): void }
@@ -22,8 +22,8 @@ export interface ReconnectorOptions<A, C extends object> {
   /** Where to try; each attempt tries each address once, the last good one first. */
   readonly pool: AddressPool<A>
   readonly clock: Clock
-  /** A number from 0 to below 1. Default `Math.random`. */
-  readonly random?: () => number
+  /** A number from 0 to below 1, for the jitter. */
+  readonly random: () => number
   readonly backoff?: BackoffOptions
   /** In place of `backoff`: how many milliseconds to wait before an attempt, `Infinity` for until `retryNow` or `connect`. */
   delay?(attempt: number, error: unknown): number
@@ -75,7 +75,7 @@ export class Reconnector<A, C extends object> {
 
   /** @throws RangeError for options that make no sense */
   constructor(options: ReconnectorOptions<A, C>) {
-    const { maxAttempts = -1, random = Math.random } = options
+    const { maxAttempts = -1, random } = options
     if (!Number.isInteger(maxAttempts) || maxAttempts < -1)
       throw new RangeError(`maxAttempts must be an integer of at least -1, got ${String(maxAttempts)}`)
     this.#options = options
@@ -106,7 +106,7 @@ export class Reconnector<A, C extends object> {
     const { state } = this
     if (state.name === 'closed') return Promise.reject(new ReconnectError('CLOSED', 'it is closed'))
     if (signal?.aborted === true) return Promise.reject(signal.reason)
-    if (state.name === 'up') return Promise.resolve(state.connection)
+    if (state.name === 'up' && !this.#dead.has(state.connection)) return Promise.resolve(state.connection)
     return new Promise((resolve, reject) => {
       const leave = (): void => {
         this.#waiters.delete(waiter)

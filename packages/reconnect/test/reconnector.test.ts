@@ -325,6 +325,7 @@ test('what a state’s listener asks for comes after the step that it is told of
   const reconnector: Reconnector<string, Line> = new Reconnector({
     pool,
     clock,
+    random: () => 0,
     attempt: async () => {
       attempts++
       throw new Error('no')
@@ -442,4 +443,28 @@ test('an error that concerns all is not the address’s: its attempts are not us
     bench.last.fail('wrong password')
     expect(await connecting).toBe('wrong password')
   }
+})
+
+test('what replaces a connection that has lasted need not prove itself again', async () => {
+  const bench = new Bench({ maxAttempts: 1 })
+  await bench.up()
+  bench.confirm()
+  bench.reconnector.adopt({ name: 'renewed', disposed: 0 })
+  bench.lose('cut')
+  expect(bench.reconnector.state).toMatchObject({ name: 'waiting', attempt: 1, delay: 0 })
+})
+
+test('connect from inside the delay of a loss waits for what comes of it', async () => {
+  let inside: Promise<unknown> | undefined
+  const bench: Bench = new Bench({
+    delay: () => {
+      inside = bench.reconnector.connect()
+      return 1000
+    },
+  })
+  const first = await bench.up()
+  bench.lose('cut')
+  await settled()
+  const second = bench.last.succeed()
+  expect([await inside, second === first]).toEqual([second, false])
 })

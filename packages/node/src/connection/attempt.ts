@@ -49,7 +49,8 @@ export async function attempt(
     if (session.established) return session
     throw failureOf(session)
   } catch (error) {
-    if (session?.established === false) session.abandon({ kind: 'local' })
+    if (session?.wasEstablished === true) return session // its success may be known before this, and call the attempt off
+    session?.abandon({ kind: 'local' })
     if (signal.aborted) throw signal.reason
     const other = await options.outcome(signal) // told `duplicate`, for example: the other one may live
     if (other !== undefined) return other
@@ -108,8 +109,8 @@ async function openStream(
   }
 }
 
-/** Refusals that pass by themselves: no room, a cooldown, a handler that failed. */
-const PASSING: ReadonlySet<string> = new Set(['busy', 'cooldown', 'failed', 'other'])
+/** Refusals that pass: no room, a cooldown, a handler that failed, another program with the same identity. */
+const PASSING: ReadonlySet<string> = new Set(['busy', 'cooldown', 'failed', 'identity-in-use', 'other'])
 
 function failureOf({ peerId, end }: Session): AttemptFailure {
   const { reason, refusal } = end ?? { reason: { kind: 'remote' } as Reason }

@@ -71,6 +71,11 @@ export class PeerConnection implements SessionOwner {
   #lost: SessionEnd | undefined
   /** Who dialed the last session that was established. */
   #lastDirection: 'inbound' | 'outbound' = 'outbound'
+  /** The session whose keys are being renewed, or were last. */
+  #renewed: Session | undefined
+  /** How often `disconnect` was called: who waits since before is not waiting for what comes after. */
+  #disconnects = 0
+  #retryAt = 0 // of the wait in progress, in milliseconds since 1970
   #attemptEnd = 0 // of the connect time-out of the attempt in flight, by `clock.elapsed`
   #cooldownTimer: Cancellable | undefined // in state cooldown
   #state: ConnectionState = INITIAL_STATE
@@ -106,11 +111,11 @@ export class PeerConnection implements SessionOwner {
       maxAttempts: reconnect?.maxAttempts ?? -1,
       delay: (number, error) => this.#delay(number, error),
       attempt: async (address, signal, { tried }) => {
+        await this.#cooldownOver(signal)
         if (tried === 0) this.#attemptEnd = clock.elapsed() + options.connectTimeout
         // Each address has its share of the time that is left: one that is silent leaves some for the next.
         const share = Math.max(0, this.#attemptEnd - clock.elapsed()) / Math.max(1, this.#pool.size - tried)
         try {
-          this.#checkCooldown()
           return await attempt(attemptOptions, address, share, signal)
         } catch (error) {
           if (error instanceof AttemptFailure) this.#lastReason = error.reason
@@ -171,13 +176,19 @@ export class PeerConnection implements SessionOwner {
 
   /** Resolves when established. One attempt at a time; who aborts leaves the others waiting. */
   async connect(addresses: readonly string[], signal: AbortSignal | undefined): Promise<void> {
+    const { peerId } = this.#options
     signal?.throwIfAborted()
     if (this.#closedBy !== undefined) throw this.#closedBy
     this.addAddresses(addresses)
+    const disconnects = this.#disconnects
     // Without an address there is only what the peer itself has begun; and a session that is just being replaced is waited for.
-    while (this.#current === undefined && (this.#pool.size === 0 || this.#reconnector.state.name === 'up')) {
-      if (!this.#sessions.underWay) throw noAddress(this.#options.peerId)
+    while (this.#current === undefined) {
+      const replacing = this.#sessions.underWay && this.#reconnector.state.name === 'up'
+      if (this.#pool.size > 0 && !replacing) break
+      if (!this.#sessions.underWay) throw noAddress(peerId)
       await this.#change(signal)
+      if (this.#closedBy !== undefined) throw this.#closedBy
+      if (this.#disconnects !== disconnects) throw calledOff(peerId)
     }
     if (this.#current !== undefined) return
     this.#checkCooldown()
@@ -211,9 +222,8 @@ export class PeerConnection implements SessionOwner {
   disconnect(goodbye: 'stopped' | 'disconnected', error?: GlueberryError): void {
     const { peerId } = this.#options
     this.#lastReason = { kind: 'local' }
-    this.#close(
-      this.#reconnector.cancel(error ?? new GlueberryError('CONNECT_FAILED', 'the attempt was called off', { peerId })),
-    )
+    this.#disconnects++
+    this.#close(this.#reconnector.cancel(error ?? calledOff(peerId)))
     for (const session of this.#sessions.all) session.goodbye(goodbye, { kind: 'local' })
   }
 
@@ -299,7 +309,9 @@ export class PeerConnection implements SessionOwner {
   }
 
   onKeysDue(session: Session): void {
-    if (session === this.#current) void this.#renew(session)
+    if (session !== this.#current || session === this.#renewed) return // one renewal at a time, whoever asks for it
+    this.#renewed = session
+    void this.#renew(session)
   }
 
   onAcknowledgements(session: Session, acknowledgements: readonly Acknowledgement[]): void {
@@ -315,7 +327,7 @@ export class PeerConnection implements SessionOwner {
     const wasCurrent = this.#current === session
     if (wasCurrent) {
       this.#current = undefined
-      this.#lost = end
+      if (end.goodbye !== 'replaced') this.#lost = end // else how its successor ends is what counts
     }
     if (session.readySent) this.#options.streams.detach(end.goodbye !== undefined)
     // A renewal that fails takes its connection with it: what it was to replace has had its time.
@@ -324,7 +336,7 @@ export class PeerConnection implements SessionOwner {
 
     if (end.refusal?.code === 'identity-in-use') this.#refuseTwins()
     else if (end.refusal?.code === 'application' && !this.#sessions.underWay) this.#coolDown(end.reason)
-    this.#settleLoss(end)
+    this.#settleLoss(end, session.link.direction)
     this.#notify()
     if (!this.busy) this.#options.idle()
   }
@@ -338,11 +350,10 @@ export class PeerConnection implements SessionOwner {
       peerId,
       hint: 'give each running program an identity of its own',
     })
-    if (this.#state.name !== 'cooldown') {
-      context.report(error)
-      this.#coolDown({ kind: 'authentication', error })
-    }
+    if (this.#state.name === 'cooldown') return
+    context.report(error)
     for (const session of this.#sessions.all) session.refuse(refusal)
+    this.#coolDown({ kind: 'authentication', error })
   }
 
   #coolDown(reason: Reason): void {
@@ -352,8 +363,17 @@ export class PeerConnection implements SessionOwner {
     this.#cooldownTimer = clock.setTimer(() => {
       this.#cooldownTimer = undefined
       this.#apply({ type: 'cooldown-over' })
+      this.#notify()
       this.#reconnector.retryNow()
     }, cooldown)
+    for (const session of this.#sessions.all) session.refuse({ code: 'cooldown', reason: 'it was just refused' })
+  }
+
+  /** An attempt that has begun waits for the end of a cooldown. */
+  async #cooldownOver(signal: AbortSignal): Promise<void> {
+    if (this.#state.name !== 'cooldown') return
+    while (this.#state.name === 'cooldown') await this.#change(signal)
+    this.#apply({ type: 'dial' })
   }
 
   #checkCooldown(): void {
@@ -381,6 +401,7 @@ export class PeerConnection implements SessionOwner {
       case 'attempting':
         return this.#apply({ type: 'dial' })
       case 'waiting':
+        this.#retryAt = this.#options.clock.now() + state.delay
         if (!this.#sessions.underWay) this.#applyLost()
         return
       case 'idle':
@@ -402,19 +423,24 @@ export class PeerConnection implements SessionOwner {
     const { state } = this.#reconnector
     const reason = this.#lastReason
     if (state.name !== 'waiting') return this.#apply({ type: 'lost', reason })
-    const { attempt, delay } = state
-    this.#apply({ type: 'lost', reason, retry: { attempt, delay, at: this.#options.clock.now() + delay } })
+    const at = this.#retryAt
+    const delay = Math.max(0, at - this.#options.clock.now()) // what is left of it
+    this.#apply({ type: 'lost', reason, retry: { attempt: state.attempt, delay, at } })
   }
 
   /** `disconnected` comes when nothing is left that could replace the session. */
-  #settleLoss(end: SessionEnd): void {
+  #settleLoss(end: SessionEnd, direction: 'inbound' | 'outbound'): void {
     if (this.#sessions.underWay) return
     const { reason, goodbye } = this.#lost ?? end
     this.#lost = undefined
     const { state } = this.#reconnector
-    if (state.name === 'attempting') return // its own end tells it
-    // While waiting only a session that had come as far as to be told of changes anything.
-    if (state.name === 'waiting' && this.#state.name !== 'connected') return
+    if (state.name === 'attempting') {
+      // The attempt's own session: its end tells it. One that had come in while it waited: now it dials after all.
+      if (direction === 'outbound' || this.#state.name !== 'connected') return
+      this.#apply({ type: 'lost', reason })
+      return this.#apply({ type: 'dial' })
+    }
+    if (state.name === 'waiting' && this.#state.name === 'reconnecting') return // told already
     this.#lastReason = reason
     if (state.name !== 'up') return this.#applyLost()
     // A peer that said it wants no session now is not called back: whoever wants one again connects.
@@ -509,6 +535,10 @@ function random(clock: Clock): number {
 /** The error for a caller, of whatever an attempt failed with. */
 function errorOf(error: unknown): unknown {
   return error instanceof AttemptFailure ? error.reason.error : error
+}
+
+function calledOff(peerId: PeerId): GlueberryError {
+  return new GlueberryError('CONNECT_FAILED', 'the attempt was called off', { peerId })
 }
 
 function noAddress(peerId: PeerId): GlueberryError {

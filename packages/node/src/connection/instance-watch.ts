@@ -24,6 +24,8 @@ export class InstanceWatch {
       this.#replaced = [this.#current, ...this.#replaced].slice(0, REMEMBERED)
     }
     this.#current = instance
-    return this.#returns.length > RETURNS_MAX && now - (this.#returns.at(-1) as number) < SPAN
+    if (this.#returns.length <= RETURNS_MAX) return false
+    this.#returns = [] // told: one of them may be gone by the next time
+    return true
   }
 }

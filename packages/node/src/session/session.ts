@@ -294,12 +294,12 @@ export class Session {
   heard(bytes: number): void {
     if (this.ended) throw this.#overError()
     this.#heard()
-    this.#keyLife.used(bytes)
+    this.#used(bytes)
   }
 
-  /** So many bytes were sealed for a data stream. */
+  /** So many bytes were sealed for a data stream. @throws GlueberryError when that was the end of the keys: they must not be sent */
   spoke(bytes: number): void {
-    this.#keyLife.used(bytes)
+    this.#used(bytes)
   }
 
   /** The keys of its data streams. @throws GlueberryError before they are agreed on */
@@ -423,6 +423,12 @@ export class Session {
     this.#owner.onEstablished(this)
     this.#sendPing() // its answer shows that the session works both ways
     this.#outcome.resolve(!this.ended)
+  }
+
+  /** Ends the session when the keys have been used for too much; what was just opened or sealed is then not to be used. */
+  #used(bytes: number): void {
+    this.#keyLife.used(bytes)
+    if (this.ended) throw this.#overError()
   }
 
   #heard(): void {
