@@ -18,6 +18,9 @@ test.concurrent.each([
   'waiting',
   'draining',
   'refused',
+  'reconnecting',
+  'backing off',
+  'renewing',
   'in a handler',
   'in an event',
 ])('a process whose node is stopped while %s exits by itself', async (moment) => {

@@ -10,6 +10,10 @@ const make = () =>
     identity: Identity.generate(),
     listen,
     streams: ['x'],
+    // Keys are renewed all the time.
+    ...(moment === 'renewing' ? { timeouts: { session: 10 } } : {}),
+    // The first attempt after a loss comes at once, the second one not before the end of the test.
+    reconnect: { baseDelay: 3_600_000, jitter: 'none' },
     limits: { messageSize: 10_000 },
     flow: { window: 20_000 },
   })
@@ -47,6 +51,27 @@ switch (moment) {
     a.connect(b.addrs).catch(ignore)
     if (moment === 'handshake') await new Promise<void>((resolve) => b.on('connected', () => resolve()))
     if (moment === 'setup') await new Promise<void>((resolve) => a.on('connected', () => resolve()))
+    break
+  }
+  case 'reconnecting':
+  case 'backing off': {
+    await Promise.all([a.start(), b.start()])
+    const peer = await a.connect(b.addrs)
+    const attempts = moment === 'backing off' ? 2 : 1
+    const reached = new Promise<void>((resolve) =>
+      a.on('reconnecting', ({ attempt }) => (attempt === attempts ? resolve() : undefined)),
+    )
+    await b.stop()
+    await reached
+    a.send(peer, 'x', 'never').catch(ignore)
+    a.flush().catch(ignore)
+    break
+  }
+  case 'renewing': {
+    await Promise.all([a.start(), b.start()])
+    const peer = await a.connect(b.addrs)
+    b.handle('x', ignore)
+    for (let i = 0; i < 30; i++) await a.send(peer, 'x', new Uint8Array(5000), { confirm: true })
     break
   }
   case 'established':
