@@ -1,4 +1,4 @@
-import { AddressPool, backoff, ReconnectError, Reconnector, type ReconnectorState } from '@glueberry/reconnect'
+import type { ReconnectorState } from '@glueberry/reconnect'
 import type { Acknowledgement, Ready, Refusal, Setup } from '@glueberry/wire'
 import { withSignal } from '../async.ts'
 import { type Cancellable, type Clock, deadline } from '../clock.ts'
@@ -9,7 +9,8 @@ import { type PeerId, peerIdBytes } from '../peer-id.ts'
 import type { SessionEnd } from '../session/endings.ts'
 import { Session, type SessionContext, type SessionOwner } from '../session/session.ts'
 import { type ByteStream, type Link, SESSION_PROTOCOL } from '../transport.ts'
-import { AttemptFailure, type AttemptOptions, attempt, combine } from './attempt.ts'
+import { Attempts } from './attempts.ts'
+import { Closings } from './closings.ts'
 import { InstanceWatch } from './instance-watch.ts'
 import { decides, SessionSet, sameInstance } from './session-set.ts'
 import { type ConnectionEvent, type ConnectionInput, type ConnectionState, INITIAL_STATE, transition } from './state.ts'
@@ -48,101 +49,65 @@ export interface ConnectionOptions {
   idle(): void
 }
 
-/** How many addresses of a peer are tried. */
-const ADDRESSES_MAX = 32
-/** How long a goodbye may take to be read, in milliseconds. */
-const LAST_WORD_TIMEOUT = 1000
-/** After a loss the side that was dialed leaves the other so long to come back, at most, in milliseconds. */
-const HEAD_START = 1000
-
 /** The way to one peer: its state, its sessions, and the attempts to have one. */
 export class PeerConnection implements SessionOwner {
   readonly #options: ConnectionOptions
-  readonly #pool = new AddressPool<string>()
-  readonly #reconnector: Reconnector<string, Session>
-  readonly #backoff: (attempt: number) => number
+  readonly #attempts: Attempts
   readonly #sessions: SessionSet<Session>
   readonly #instances = new InstanceWatch()
   /** The established one. */
   #current: Session | undefined
-  /** Why the last attempt failed, or the last session ended. */
-  #lastReason: Reason = { kind: 'local' }
   /** Why the established session went, while another one may still replace it. */
   #lost: SessionEnd | undefined
-  /** Who dialed the last session that was established. */
-  #lastDirection: 'inbound' | 'outbound' = 'outbound'
   /** The session whose keys are being renewed, or were last. */
   #renewed: Session | undefined
   /** How often `disconnect` was called: who waits since before is not waiting for what comes after. */
   #disconnects = 0
-  #retryAt = 0 // of the wait in progress, in milliseconds since 1970
-  #attemptEnd = 0 // of the connect time-out of the attempt in flight, by `clock.elapsed`
   #cooldownTimer: Cancellable | undefined // in state cooldown
   #state: ConnectionState = INITIAL_STATE
   /** Once it is disposed of. */
   #closedBy: GlueberryError | undefined
   /** Who waits for anything to change. */
   #waiters: (() => void)[] = []
-  readonly #closing = new Set<Promise<void>>()
+  readonly #closings: Closings
 
   constructor(options: ConnectionOptions) {
     this.#options = options
     this.#sessions = new SessionSet(decides(peerIdBytes(options.ownPeerId), peerIdBytes(options.peerId)))
-    const { peerId, clock, context, reconnect } = options
-    this.#backoff = backoff(reconnect ?? {}, () => random(clock))
-    const attemptOptions: AttemptOptions = {
+    const { peerId, clock, context, connectTimeout, reconnect } = options
+    this.#closings = new Closings(clock)
+    this.#attempts = new Attempts({
       peerId,
       clock,
-      handshakeTimeout: context.handshakeTimeout,
-      dial: options.dial,
-      open: (link, stream) => this.#open(link, stream),
-      outcome: async (signal) => {
-        while (this.#current === undefined && this.#sessions.underWay) await this.#change(signal)
-        return this.#current
+      connectTimeout,
+      reconnect,
+      attempt: {
+        peerId,
+        clock,
+        handshakeTimeout: context.handshakeTimeout,
+        dial: options.dial,
+        open: (link, stream) => this.#open(link, stream),
+        outcome: async (signal) => {
+          while (this.#current === undefined && this.#sessions.underWay) await this.#change(signal)
+          return this.#current
+        },
+        settled: async (session, signal) => {
+          while (!session.established && !session.ended) await this.#change(signal)
+        },
       },
-      settled: async (session, signal) => {
-        while (!session.established && !session.ended) await this.#change(signal)
+      coolingDown: () => this.#state.name === 'cooldown',
+      cooldownOver: async (signal) => {
+        while (this.#state.name === 'cooldown') await this.#change(signal)
+        this.#apply({ type: 'dial' })
       },
-    }
-    this.#reconnector = new Reconnector<string, Session>({
-      pool: this.#pool,
-      clock,
-      random: () => random(clock),
-      maxAttempts: reconnect?.maxAttempts ?? -1,
-      delay: (number, error) => this.#delay(number, error),
-      attempt: async (address, signal, { tried }) => {
-        await this.#cooldownOver(signal)
-        if (tried === 0) this.#attemptEnd = clock.elapsed() + options.connectTimeout
-        // Each address has its share of the time that is left: one that is silent leaves some for the next.
-        const share = Math.max(0, this.#attemptEnd - clock.elapsed()) / Math.max(1, this.#pool.size - tried)
-        try {
-          return await attempt(attemptOptions, address, share, signal)
-        } catch (error) {
-          if (error instanceof AttemptFailure) this.#lastReason = error.reason
-          throw error
-        }
-      },
-      dispose: () => {}, // sessions are ended by what replaces them, and by `disconnect`
-      // After the peer has proven who it is, it is not its address that fails.
-      concernsAll: (error) => !GlueberryError.is(errorOf(error), 'CONNECT_FAILED', 'CONNECT_TIMEOUT'),
-      combine: (errors) => {
-        const failure = combine(peerId, errors as AttemptFailure[])
-        this.#lastReason = failure.reason
-        return failure
-      },
-      giveUp: (error, previous) =>
-        error instanceof AttemptFailure &&
-        previous instanceof AttemptFailure &&
-        error.final &&
-        previous.final &&
-        error.reason.error.code === previous.reason.error.code,
-      onState: (state) => this.#onAttempts(state),
+      report: context.report,
+      changed: (state) => this.#onAttempts(state),
     })
   }
 
   /** Where the peer may be, in the order in which it was learned. */
   get addresses(): string[] {
-    return this.#pool.entries().map(({ address }) => address)
+    return this.#attempts.addresses
   }
 
   get state(): ConnectionState {
@@ -161,17 +126,11 @@ export class PeerConnection implements SessionOwner {
 
   /** Whether something is going on that may lead to a session. */
   get busy(): boolean {
-    const { name } = this.#reconnector.state
-    return name === 'attempting' || name === 'waiting' || this.#sessions.size > 0
+    return this.#attempts.busy || this.#sessions.size > 0
   }
 
-  /** Of too many the one that failed most often is forgotten: a peer that moves again and again leaves a trail of them. */
   addAddresses(addresses: readonly string[]): void {
-    for (const address of addresses) this.#pool.add(address)
-    while (this.#pool.size > ADDRESSES_MAX) {
-      const [worst] = this.#pool.entries().sort((a, b) => b.failures - a.failures)
-      if (worst !== undefined) this.#pool.remove(worst.address)
-    }
+    this.#attempts.addAddresses(addresses)
   }
 
   /** Resolves when established. One attempt at a time; who aborts leaves the others waiting. */
@@ -183,8 +142,8 @@ export class PeerConnection implements SessionOwner {
     const disconnects = this.#disconnects
     // Without an address there is only what the peer itself has begun; and a session that is just being replaced is waited for.
     while (this.#current === undefined) {
-      const replacing = this.#sessions.underWay && this.#reconnector.state.name === 'up'
-      if (this.#pool.size > 0 && !replacing) break
+      const replacing = this.#sessions.underWay && this.#attempts.state === 'up'
+      if (this.#attempts.possible && !replacing) break
       if (!this.#sessions.underWay) throw noAddress(peerId)
       await this.#change(signal)
       if (this.#closedBy !== undefined) throw this.#closedBy
@@ -192,16 +151,12 @@ export class PeerConnection implements SessionOwner {
     }
     if (this.#current !== undefined) return
     this.#checkCooldown()
-    try {
-      await this.#reconnector.connect({ signal })
-    } catch (error) {
-      throw errorOf(error)
-    }
+    await this.#attempts.connect(signal)
   }
 
   /** Connects, and keeps connected. */
   keep(): void {
-    if (this.#closedBy === undefined && this.#pool.size > 0) this.#reconnector.keep()
+    if (this.#closedBy === undefined && this.#attempts.possible) this.#attempts.keep()
   }
 
   /** An inbound session begins: on a link that has one in place, to renew its keys. */
@@ -221,15 +176,14 @@ export class PeerConnection implements SessionOwner {
   /** Ends what there is, in good order, and stops reconnecting; `error` is for who waits for an attempt. */
   disconnect(goodbye: 'stopped' | 'disconnected', error?: GlueberryError): void {
     const { peerId } = this.#options
-    this.#lastReason = { kind: 'local' }
     this.#disconnects++
-    this.#close(this.#reconnector.cancel(error ?? calledOff(peerId)))
+    this.#closings.add(this.#attempts.cancel(error ?? calledOff(peerId)))
     for (const session of this.#sessions.all) session.goodbye(goodbye, { kind: 'local' })
   }
 
   /** Resolves when no link is still being closed, and no attempt is still on its way out; each takes a bounded time. */
   async closed(): Promise<void> {
-    await Promise.all(this.#closing)
+    await this.#closings.over()
   }
 
   /** Names are accepted from now on: every session whose SETUP did not say so is told. */
@@ -244,7 +198,7 @@ export class PeerConnection implements SessionOwner {
   /** Nothing begins here any more, and no timer is left; `error` is for who still tries. */
   dispose(error: GlueberryError): void {
     this.#closedBy = error
-    this.#close(this.#reconnector.close(error))
+    this.#closings.add(this.#attempts.close(error))
     this.#cooldownTimer?.cancel()
     this.#cooldownTimer = undefined
     this.#notify()
@@ -297,15 +251,14 @@ export class PeerConnection implements SessionOwner {
     }
     if (this.#current !== session) return // ended meanwhile
     this.#lost = undefined
-    this.#lastDirection = session.link.direction
-    this.#reconnector.adopt(session)
+    this.#attempts.adopt(session)
     const renewed = session.renews !== undefined && sameInstance(session.renews, session)
     this.#apply({ type: 'established', direction: session.link.direction, resumed, renewed })
     this.#notify()
   }
 
   onAlive(session: Session): void {
-    this.#reconnector.confirm(session)
+    this.#attempts.confirm(session)
   }
 
   onKeysDue(session: Session): void {
@@ -332,7 +285,7 @@ export class PeerConnection implements SessionOwner {
     if (session.readySent) this.#options.streams.detach(end.goodbye !== undefined)
     // A renewal that fails takes its connection with it: what it was to replace has had its time.
     if (session.renews?.ended === false && !session.wasEstablished) session.renews.fail(renewalError(session, end))
-    this.#closeLink(session, end)
+    if (this.#sessions.all.every(({ link }) => link !== session.link)) this.#closings.closeLink(session, end)
 
     if (end.refusal?.code === 'identity-in-use') this.#refuseTwins()
     else if (end.refusal?.code === 'application' && !this.#sessions.underWay) this.#coolDown(end.reason)
@@ -364,16 +317,9 @@ export class PeerConnection implements SessionOwner {
       this.#cooldownTimer = undefined
       this.#apply({ type: 'cooldown-over' })
       this.#notify()
-      this.#reconnector.retryNow()
+      this.#attempts.retryNow()
     }, cooldown)
     for (const session of this.#sessions.all) session.refuse({ code: 'cooldown', reason: 'it was just refused' })
-  }
-
-  /** An attempt that has begun waits for the end of a cooldown. */
-  async #cooldownOver(signal: AbortSignal): Promise<void> {
-    if (this.#state.name !== 'cooldown') return
-    while (this.#state.name === 'cooldown') await this.#change(signal)
-    this.#apply({ type: 'dial' })
   }
 
   #checkCooldown(): void {
@@ -384,24 +330,11 @@ export class PeerConnection implements SessionOwner {
     throw new GlueberryError('COOLDOWN', text, { peerId })
   }
 
-  /** How long to wait before an attempt. */
-  #delay(attempt: number, cause: unknown): number {
-    const { reconnect, peerId, clock } = this.#options
-    const error = errorOf(cause) as GlueberryError
-    if (this.#state.name === 'cooldown') return Number.POSITIVE_INFINITY // its end says when
-    if (reconnect?.delay !== undefined) return reconnect.delay(attempt, { peerId, error })
-    // Who broke the protocol, or found that we did, will do so again: no attempt at once.
-    const wait = this.#backoff(error.code === 'PROTOCOL' ? attempt + 1 : attempt)
-    // The side that was dialed leaves the first try to the other: so they rarely dial at once.
-    return attempt === 1 && this.#lastDirection === 'inbound' ? Math.max(wait, random(clock) * HEAD_START) : wait
-  }
-
   #onAttempts(state: ReconnectorState<Session>): void {
     switch (state.name) {
       case 'attempting':
         return this.#apply({ type: 'dial' })
       case 'waiting':
-        this.#retryAt = this.#options.clock.now() + state.delay
         if (!this.#sessions.underWay) this.#applyLost()
         return
       case 'idle':
@@ -409,23 +342,14 @@ export class PeerConnection implements SessionOwner {
         if (!this.busy) this.#options.idle()
         return
       case 'failed':
-        if (state.error instanceof ReconnectError && state.error.code === 'INVALID_DELAY') {
-          const { peerId, context } = this.#options
-          const text = `reconnect.${state.error.message}`
-          context.report(new GlueberryError('INVALID_OPTION', text, { peerId, cause: state.error.cause }))
-        }
         this.#applyLost()
         return this.#options.gaveUp()
     }
   }
 
-  #applyLost(): void {
-    const { state } = this.#reconnector
-    const reason = this.#lastReason
-    if (state.name !== 'waiting') return this.#apply({ type: 'lost', reason })
-    const at = this.#retryAt
-    const delay = Math.max(0, at - this.#options.clock.now()) // what is left of it
-    this.#apply({ type: 'lost', reason, retry: { attempt: state.attempt, delay, at } })
+  #applyLost(reason: Reason = this.#attempts.reason): void {
+    const { retry } = this.#attempts
+    this.#apply({ type: 'lost', reason, ...(retry === undefined ? {} : { retry }) })
   }
 
   /** `disconnected` comes when nothing is left that could replace the session. */
@@ -433,22 +357,21 @@ export class PeerConnection implements SessionOwner {
     if (this.#sessions.underWay) return
     const { reason, goodbye } = this.#lost ?? end
     this.#lost = undefined
-    const { state } = this.#reconnector
-    if (state.name === 'attempting') {
-      // The attempt's own session: its end tells it. One that had come in while it waited: now it dials after all.
-      if (direction === 'outbound' || this.#state.name !== 'connected') return
-      this.#apply({ type: 'lost', reason })
-      return this.#apply({ type: 'dial' })
+    switch (this.#attempts.state) {
+      case 'up':
+        // A peer that said it wants no session now is not called back: whoever wants one again connects.
+        return this.#attempts.lost(reason, goodbye !== 'disconnected')
+      case 'attempting':
+        // The attempt's own session: its end tells it. One that had come in while it waited: now it dials after all.
+        if (direction === 'outbound' || this.#state.name !== 'connected') return
+        this.#apply({ type: 'lost', reason })
+        return this.#apply({ type: 'dial' })
+      case 'waiting':
+        if (this.#state.name !== 'reconnecting') this.#applyLost(reason) // else it is told already
+        return
+      default:
+        this.#applyLost(reason)
     }
-    if (state.name === 'waiting' && this.#state.name === 'reconnecting') return // told already
-    this.#lastReason = reason
-    if (state.name !== 'up') return this.#applyLost()
-    // A peer that said it wants no session now is not called back: whoever wants one again connects.
-    const wanted = this.#options.reconnect !== undefined && this.#pool.size > 0 && goodbye !== 'disconnected'
-    const { peerId } = this.#options
-    const error = reason.error ?? new GlueberryError('CONNECT_FAILED', `the session with ${peerId} ended`, { peerId })
-    if (wanted) this.#reconnector.lost(state.connection, error)
-    else void this.#reconnector.cancel(error)
   }
 
   #open(link: Link, stream: ByteStream, renews?: Session): Session {
@@ -483,32 +406,6 @@ export class PeerConnection implements SessionOwner {
     session.sendReady({ type: 'ready', ...ready })
   }
 
-  #closeLink(session: Session, { reason, goodbye, refusal }: SessionEnd): void {
-    for (const other of this.#sessions.all) if (other.link === session.link) return
-    if (goodbye === undefined && refusal === undefined) {
-      return session.link.abort(reason.error ?? new Error('the session is over'))
-    }
-    this.#close(this.#closeOrderly(session))
-  }
-
-  /** `closed` waits for it. */
-  #close(ending: Promise<void>): void {
-    const closing = ending.finally(() => this.#closing.delete(closing))
-    this.#closing.add(closing)
-  }
-
-  /**
-   * The last word must arrive: who closes a socket that still has unread bytes makes TCP cut it, and what the other
-   * side has not read yet is lost. So wait, a bounded time, until it has closed its side of the control stream.
-   */
-  async #closeOrderly(session: Session): Promise<void> {
-    const { clock } = this.#options
-    const limit = deadline(clock, LAST_WORD_TIMEOUT, () => new Error('no answer to the goodbye'))
-    await withSignal(session.remoteEnded, limit.signal).catch(() => {})
-    limit.cancel()
-    await session.link.close()
-  }
-
   #change(signal: AbortSignal | undefined): Promise<void> {
     if (this.#closedBy !== undefined) return Promise.reject(this.#closedBy)
     return withSignal(new Promise((resolve) => this.#waiters.push(resolve)), signal)
@@ -524,17 +421,6 @@ export class PeerConnection implements SessionOwner {
     this.#state = state
     if (state !== before || events.length > 0) this.#options.changed(state, events, input)
   }
-}
-
-/** A number from 0 to below 1. */
-function random(clock: Clock): number {
-  const bytes = clock.randomBytes(4)
-  return new DataView(bytes.buffer, bytes.byteOffset).getUint32(0) / 2 ** 32
-}
-
-/** The error for a caller, of whatever an attempt failed with. */
-function errorOf(error: unknown): unknown {
-  return error instanceof AttemptFailure ? error.reason.error : error
 }
 
 function calledOff(peerId: PeerId): GlueberryError {

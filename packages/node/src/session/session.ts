@@ -427,6 +427,7 @@ export class Session {
 
   /** Ends the session when the keys have been used for too much; what was just opened or sealed is then not to be used. */
   #used(bytes: number): void {
+    if (this.ended) return // the last word on a stream
     this.#keyLife.used(bytes)
     if (this.ended) throw this.#overError()
   }

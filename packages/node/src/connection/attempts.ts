@@ -1,0 +1,211 @@
+import { AddressPool, backoff, ReconnectError, Reconnector, type ReconnectorState } from '@glueberry/reconnect'
+import type { Clock } from '../clock.ts'
+import { GlueberryError } from '../errors.ts'
+import type { Reason } from '../events.ts'
+import type { ReconnectSettings } from '../options.ts'
+import type { PeerId } from '../peer-id.ts'
+import type { Session } from '../session/session.ts'
+import { AttemptFailure, type AttemptOptions, attempt, combine } from './attempt.ts'
+import type { Retry } from './state.ts'
+
+export interface AttemptsOptions {
+  readonly peerId: PeerId
+  readonly clock: Clock
+  /** For all addresses of one attempt together. */
+  readonly connectTimeout: number
+  /** `undefined`: nothing is tried but when asked. */
+  readonly reconnect: ReconnectSettings | undefined
+  /** How one address is tried. */
+  readonly attempt: AttemptOptions
+  /** Whether the peer is in its cooldown. */
+  coolingDown(): boolean
+  /** Resolves when it is not. */
+  cooldownOver(signal: AbortSignal): Promise<void>
+  /** Something went wrong here that no call can be told of. */
+  report(error: GlueberryError): void
+  /** `state` has changed. */
+  changed(state: ReconnectorState<Session>): void
+}
+
+/** After a loss the side that was dialed leaves the other so long to come back, at most, in milliseconds. */
+const HEAD_START = 1000
+/** How many addresses of a peer are tried. */
+const ADDRESSES_MAX = 32
+
+/** The attempts to have a session with one peer: a Reconnector, and what this library makes of it. */
+export class Attempts {
+  readonly #options: AttemptsOptions
+  readonly #pool = new AddressPool<string>()
+  readonly #reconnector: Reconnector<string, Session>
+  readonly #backoff: (attempt: number) => number
+  /** Why the last attempt failed, or why what was up is not any more. */
+  #reason: Reason = { kind: 'local' }
+  /** Who dialed the last session that was established. */
+  #lastDirection: 'inbound' | 'outbound' = 'outbound'
+  #retryAt = 0 // of the wait in progress, in milliseconds since 1970
+  #end = 0 // of the connect time-out of the attempt in flight, by `clock.elapsed`
+
+  constructor(options: AttemptsOptions) {
+    this.#options = options
+    const { peerId, clock, reconnect, connectTimeout } = options
+    this.#backoff = backoff(reconnect ?? {}, () => random(clock))
+    this.#reconnector = new Reconnector<string, Session>({
+      pool: this.#pool,
+      clock,
+      random: () => random(clock),
+      maxAttempts: reconnect?.maxAttempts ?? -1,
+      delay: (number, error) => this.#delay(number, error),
+      attempt: async (address, signal, { tried }) => {
+        if (options.coolingDown()) await options.cooldownOver(signal)
+        if (tried === 0) this.#end = clock.elapsed() + connectTimeout
+        // Each address has its share of the time that is left: one that is silent leaves some for the next.
+        const share = Math.max(0, this.#end - clock.elapsed()) / Math.max(1, this.#pool.size - tried)
+        try {
+          return await attempt(options.attempt, address, share, signal)
+        } catch (error) {
+          if (error instanceof AttemptFailure) this.#reason = error.reason
+          throw error
+        }
+      },
+      dispose: () => {}, // sessions are ended by what replaces them, and by who cancels
+      // After the peer has proven who it is, it is not its address that fails.
+      concernsAll: (error) => !GlueberryError.is(errorOf(error), 'CONNECT_FAILED', 'CONNECT_TIMEOUT'),
+      combine: (errors) => {
+        const failure = combine(peerId, errors as AttemptFailure[])
+        this.#reason = failure.reason
+        return failure
+      },
+      giveUp: (error, previous) =>
+        error instanceof AttemptFailure &&
+        previous instanceof AttemptFailure &&
+        error.final &&
+        previous.final &&
+        error.reason.error.code === previous.reason.error.code,
+      onState: (state) => this.#changed(state),
+    })
+  }
+
+  get state(): ReconnectorState<Session>['name'] {
+    return this.#reconnector.state.name
+  }
+
+  /** Whether one is under way, or waited for. */
+  get busy(): boolean {
+    return this.state === 'attempting' || this.state === 'waiting'
+  }
+
+  /** Why the last attempt failed, or why what was up is not any more. */
+  get reason(): Reason {
+    return this.#reason
+  }
+
+  /** The next attempt, and how much of the wait for it is left. */
+  get retry(): (Retry & { readonly delay: number }) | undefined {
+    const { state } = this.#reconnector
+    if (state.name !== 'waiting') return undefined
+    const at = this.#retryAt
+    return { attempt: state.attempt, at, delay: Math.min(state.delay, Math.max(0, at - this.#options.clock.now())) }
+  }
+
+  /** Where the peer may be, in the order in which it was learned. */
+  get addresses(): string[] {
+    return this.#pool.entries().map(({ address }) => address)
+  }
+
+  /** Of too many the one that failed most often is forgotten: a peer that moves again and again leaves a trail of them. */
+  addAddresses(addresses: readonly string[]): void {
+    for (const address of addresses) this.#pool.add(address)
+    while (this.#pool.size > ADDRESSES_MAX) {
+      const [worst] = this.#pool.entries().sort((a, b) => b.failures - a.failures)
+      if (worst !== undefined) this.#pool.remove(worst.address)
+    }
+  }
+
+  /** Whether there is anything to try. */
+  get possible(): boolean {
+    return this.#pool.size > 0
+  }
+
+  /** Resolves when established; rejects with an error for the caller. */
+  async connect(signal: AbortSignal | undefined): Promise<void> {
+    try {
+      await this.#reconnector.connect({ signal })
+    } catch (error) {
+      throw errorOf(error)
+    }
+  }
+
+  keep(): void {
+    this.#reconnector.keep()
+  }
+
+  retryNow(): void {
+    this.#reconnector.retryNow()
+  }
+
+  /** A session is established, whoever began it. */
+  adopt(session: Session): void {
+    this.#lastDirection = session.link.direction
+    this.#reconnector.adopt(session)
+  }
+
+  /** It has lasted. */
+  confirm(session: Session): void {
+    this.#reconnector.confirm(session)
+  }
+
+  /** What was up is lost: it is tried again, unless it is not `wanted` any more. */
+  lost(reason: Reason, wanted: boolean): void {
+    const { peerId, reconnect } = this.#options
+    const { state } = this.#reconnector
+    this.#reason = reason
+    if (state.name !== 'up') return
+    const error = reason.error ?? new GlueberryError('CONNECT_FAILED', `the session with ${peerId} ended`, { peerId })
+    if (wanted && this.possible && reconnect !== undefined) this.#reconnector.lost(state.connection, error)
+    else void this.#reconnector.cancel(error)
+  }
+
+  /** No further attempts; who waits for one gets the error. Resolves when the one in flight is gone. */
+  cancel(error: GlueberryError): Promise<void> {
+    this.#reason = { kind: 'local' }
+    return this.#reconnector.cancel(error)
+  }
+
+  /** The same, for good. */
+  close(error: GlueberryError): Promise<void> {
+    return this.#reconnector.close(error)
+  }
+
+  /** How long to wait before an attempt. */
+  #delay(attempt: number, cause: unknown): number {
+    const { reconnect, peerId, clock, coolingDown } = this.#options
+    const error = errorOf(cause) as GlueberryError
+    if (coolingDown()) return Number.POSITIVE_INFINITY // its end says when
+    if (reconnect?.delay !== undefined) return reconnect.delay(attempt, { peerId, error })
+    // Who broke the protocol, or found that we did, will do so again: no attempt at once.
+    const wait = this.#backoff(error.code === 'PROTOCOL' ? attempt + 1 : attempt)
+    // The side that was dialed leaves the first try to the other: so they rarely dial at once.
+    return attempt === 1 && this.#lastDirection === 'inbound' ? Math.max(wait, random(clock) * HEAD_START) : wait
+  }
+
+  #changed(state: ReconnectorState<Session>): void {
+    const { clock, peerId, report, changed } = this.#options
+    if (state.name === 'waiting') this.#retryAt = clock.now() + state.delay
+    if (state.name === 'failed' && state.error instanceof ReconnectError && state.error.code === 'INVALID_DELAY') {
+      const text = `reconnect.${state.error.message}`
+      report(new GlueberryError('INVALID_OPTION', text, { peerId, cause: state.error.cause }))
+    }
+    changed(state)
+  }
+}
+
+/** A number from 0 to below 1. */
+function random(clock: Clock): number {
+  const bytes = clock.randomBytes(4)
+  return new DataView(bytes.buffer, bytes.byteOffset).getUint32(0) / 2 ** 32
+}
+
+/** The error for a caller, of whatever an attempt failed with. */
+function errorOf(error: unknown): unknown {
+  return error instanceof AttemptFailure ? error.reason.error : error
+}
