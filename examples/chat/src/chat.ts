@@ -33,7 +33,8 @@ export class Chat {
   readonly #names = new Map<PeerId, string>()
   /** Those that lines go to, here or away. */
   readonly #present = new Set<PeerId>()
-  readonly #away = new Set<PeerId>()
+  /** And whether it was said already that they are tried again. */
+  readonly #away = new Map<PeerId, 'quiet' | 'told'>()
   readonly #leaving = new AbortController()
   #someone = Promise.withResolvers<void>()
   #unsent = 0
@@ -47,6 +48,7 @@ export class Chat {
       listen,
       streams: ['chat'],
       network: 'glueberry-chat',
+      reconnect: { maxDelay: 10_000 }, // a person waits for it
       handshake: (peer) => this.#introduce(peer, name),
     })
   }
@@ -80,7 +82,10 @@ export class Chat {
     node.on('established', ({ peerId }) => this.#joined(peerId))
     node.on('disconnected', ({ peerId, reason }) => this.#lost(peerId, reason))
     node.on('reconnecting', ({ peerId, attempt, delay }) => this.#retries(peerId, attempt, delay))
-    node.on('undelivered', ({ count }) => void this.#screen.show({ type: 'undelivered', lines: count }))
+    node.on('undelivered', ({ count }) => {
+      // When leaving, all of it is told at once.
+      if (!signal.aborted) void this.#screen.show({ type: 'undelivered', lines: count })
+    })
     node.on('closed', ({ peerId }) => {
       this.#left(peerId, 'it did not come back')
       this.#names.delete(peerId)
@@ -120,6 +125,8 @@ export class Chat {
       if (signal.aborted) return
       await Promise.race([this.#someone.promise, aborted(signal)])
     }
+    // Who has something to say does not want to wait for the next attempt.
+    for (const peerId of this.#away.keys()) this.#node.connect(peerId, { signal }).catch(() => {})
     await Promise.all(
       [...this.#present].map((peerId) =>
         this.#node
@@ -164,13 +171,14 @@ export class Chat {
   #lost(peerId: PeerId, reason: Reason): void {
     if (reason.kind === 'remote' || reason.kind === 'local') return this.#left(peerId, WHY[reason.kind])
     if (!this.#present.has(peerId) || this.#away.has(peerId)) return
-    this.#away.add(peerId)
+    this.#away.set(peerId, 'quiet')
     if (this.#leaving.signal.aborted) return
     void this.#screen.show({ type: 'away', peerId, name: this.#nameOf(peerId), reason: WHY[reason.kind] })
   }
 
   #retries(peerId: PeerId, attempt: number, delay: number): void {
-    if (!this.#away.has(peerId) || delay < WORTH_TELLING) return
+    if (this.#away.get(peerId) !== 'quiet' || delay < WORTH_TELLING) return
+    this.#away.set(peerId, 'told') // once each time
     void this.#screen.show({ type: 'retry', peerId, name: this.#nameOf(peerId), attempt, delay })
   }
 

@@ -117,7 +117,7 @@ function words(event: Shown): string {
     case 'away':
       return `* ${event.name} is away (${event.reason}): what you type is kept`
     case 'retry':
-      return `* trying to reach ${event.name} again in ${Math.round(event.delay / 1000)} s`
+      return `* trying to reach ${event.name} again and again, and at once when you type`
     case 'back':
       return `* ${event.name} is back`
     case 'line':

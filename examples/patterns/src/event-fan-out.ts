@@ -1,5 +1,5 @@
 // Event fan-out: any number of parts of a program follow what happens, each at its own pace and with its own filter.
-import type { Node, NodeEvent } from '@glueberry/node'
+import type { Node, NodeEvent, PeerId } from '@glueberry/node'
 import { startNode } from './nodes.ts'
 
 /** A log that takes its time: a subscription of its own, whose buffer drops the oldest events rather than slow the node. */
@@ -11,10 +11,13 @@ async function log(node: Node, write: (event: NodeEvent) => Promise<void>): Prom
 
 /** A gauge that only counts: a callback. Returns what ends it. */
 function countSessions(node: Node, show: (sessions: number) => void): () => void {
-  let sessions = 0
-  return node.on(['established', 'disconnected'], ({ type }) => {
-    sessions += type === 'established' ? 1 : -1
-    show(sessions)
+  const sessions = new Set<PeerId>()
+  return node.on(['established', 'disconnected'], ({ type, peerId }) => {
+    // `disconnected` tells of a dial that failed, too: only a set counts right.
+    const changed = type === 'established' ? !sessions.has(peerId) : sessions.has(peerId)
+    if (type === 'established') sessions.add(peerId)
+    else sessions.delete(peerId)
+    if (changed) show(sessions.size)
   })
 }
 

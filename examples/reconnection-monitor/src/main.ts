@@ -55,7 +55,8 @@ function readOptions(): Options | undefined {
 
 function positive(name: string, text: string): number {
   const number = Number(text)
-  if (!(number > 0 && number <= 1_000_000)) throw new Error(`${name} must be a number above 0, got ${text}`)
+  if (!(number > 0 && number <= 1_000_000))
+    throw new Error(`${name} must be a number from above 0 to 1000000, got ${text}`)
   return number
 }
 
@@ -118,6 +119,11 @@ class Monitor {
     return this.#summary()
   }
 
+  /** Ends `run`, after what was sent has arrived. */
+  end(): void {
+    this.#over.resolve()
+  }
+
   #start(file: string, args: string[]): ChildProcess {
     const child = fork(fileURLToPath(new URL(file, import.meta.url)), args)
     child.on('message', (message) => {
@@ -157,6 +163,7 @@ class Monitor {
   #readKeys(): () => void {
     const { stdin } = process
     if (!stdin.isTTY) return () => {}
+    if (this.#terminal) process.stdout.write('c cuts the line, q ends\n')
     emitKeypressEvents(stdin)
     stdin.setRawMode(true)
     stdin.on('keypress', (_, key: { name?: string; ctrl?: boolean }) => {
@@ -201,7 +208,7 @@ class Monitor {
     const figures = this.#figures
     if (this.#options.json) return void process.stdout.write(`${JSON.stringify({ type: 'status', ...figures })}\n`)
     const trying = figures.attempt === 0 ? '' : ` (attempt ${figures.attempt}, after ${figures.delay} ms)`
-    const text = `${figures.state}${trying} · cuts ${figures.cuts} · buffered ${figures.buffered} · sent ${figures.sent} · received ${figures.received} · lost ${figures.lost} · duplicated ${figures.duplicated}`
+    const text = `lost ${figures.lost} · duplicated ${figures.duplicated} · ${figures.state}${trying} · cuts ${figures.cuts} · buffered ${figures.buffered} · sent ${figures.sent} · received ${figures.received}`
     // One line that is written over: as much of it as the terminal is wide.
     process.stdout.write(
       this.#terminal ? `\r\u001b[2K${text.slice(0, (process.stdout.columns ?? 80) - 1)}` : `${text}\n`,
@@ -211,7 +218,7 @@ class Monitor {
   #summary(): boolean {
     const figures = this.#figures
     const { sent, received, lost, duplicated, undelivered, cuts, reconnects } = figures
-    const ok = this.#sender?.drained === true && received === sent && lost + duplicated + undelivered === 0
+    const ok = this.#sender?.drained === true && sent > 0 && received === sent && lost + duplicated + undelivered === 0
     if (this.#options.json) process.stdout.write(`${JSON.stringify({ type: 'summary', ok, ...figures })}\n`)
     else {
       const verdict = ok ? 'everything arrived, once and in order' : 'NOT everything arrived once and in order'
@@ -244,6 +251,7 @@ function later(milliseconds: number): Promise<void> {
 
 const options = readOptions()
 if (options !== undefined) {
-  process.stdout.on('error', () => process.exit(1)) // nobody reads any more
-  process.exitCode = (await new Monitor(options).run()) ? 0 : 1
+  const monitor = new Monitor(options)
+  process.stdout.on('error', () => monitor.end()) // nobody reads any more
+  process.exitCode = (await monitor.run()) ? 0 : 1
 }

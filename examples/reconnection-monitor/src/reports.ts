@@ -27,5 +27,5 @@ export const INTERVAL = 100
 
 /** Tells the monitor; without one there is nothing to live for. */
 export function report(message: SenderReport | ReceiverReport): void {
-  process.send?.(message)
+  process.send?.(message, undefined, undefined, () => {}) // a monitor that is gone is noticed by `disconnect`
 }

@@ -7,7 +7,7 @@ const main = fileURLToPath(new URL('../src/main.ts', import.meta.url))
 test('the line is cut again and again, and nothing is lost or doubled: lines, a summary, exit code 0', async () => {
   await using child = spawnNode([main, '--seconds', '4', '--every', '300'])
   expect([await child.ended, child.errorLines]).toEqual([0, []])
-  expect(child.lines[0]).toMatch(/^\w+.* · cuts \d+ · buffered \d+ · sent \d+ · received \d+ · lost 0 · duplicated 0$/)
+  expect(child.lines[0]).toMatch(/^lost 0 · duplicated 0 · \w+.* · cuts \d+ · buffered \d+ · sent \d+ · received \d+$/)
   const summary = /: (\d+) cuts, (\d+) reconnects, (\d+) sent, (\d+) received, 0 lost, 0 duplicated, 0 given up$/.exec(
     child.lines.at(-1) as string,
   )
@@ -39,5 +39,12 @@ test('a sender that dies shows in the verdict and the exit code', async () => {
 test('wrong options are explained', async () => {
   await using child = spawnNode([main, '--seconds', 'soon'])
   expect(await child.ended).toBe(2)
-  expect(child.errorLines[0]).toBe('--seconds must be a number above 0, got soon')
+  expect(child.errorLines[0]).toBe('--seconds must be a number from above 0 to 1000000, got soon')
+})
+
+test('when nobody reads any more it ends, and says nothing of itself', async () => {
+  const { spawnSync } = await import('node:child_process')
+  const command = `"${process.execPath}" --conditions=@glueberry/source "${main}" --seconds 1000 --every 300 | head -2`
+  const { stdout, stderr, status } = spawnSync('sh', ['-c', command], { encoding: 'utf8' })
+  expect([stdout.trim().split('\n').length, stderr, status]).toEqual([2, '', 0])
 })

@@ -20,7 +20,7 @@ export type ErrorCode =
   | 'STOPPED'
   /** Neither connected nor in the address book. */
   | 'PEER_UNKNOWN'
-  /** Blocked with `blockPeer`, here or there. */
+  /** Blocked with `blockPeer`. A peer that has blocked this node does not say so: it closes the connection. */
   | 'PEER_BLOCKED'
   /** Removed with `removePeer` while the call waited. */
   | 'PEER_REMOVED'

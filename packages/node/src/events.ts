@@ -48,13 +48,13 @@ export interface ForPeer {
 
 /** Everything a node tells, discriminated by `type`. */
 export type NodeEvent =
-  /** A dial begins. */
+  /** A first dial begins; those after a loss are told by `reconnecting`. */
   | ({ readonly type: 'connecting' } & ForPeer)
   /** The peer has been authenticated; the applications' handshake begins. */
   | ({ readonly type: 'connected' } & ForPeer)
   /** Messages flow. `resumed`: the peer still knows how far it was, so nothing will be delivered twice. */
   | ({ readonly type: 'established'; readonly resumed: boolean } & ForPeer)
-  /** The session is over and nothing is left that could replace it. */
+  /** The session is over and nothing is left that could replace it; or there was none: a first dial has failed, or attempts were called off. */
   | ({ readonly type: 'disconnected'; readonly reason: Reason } & ForPeer)
   /** A dial will be tried after `delay` milliseconds. */
   | ({ readonly type: 'reconnecting'; readonly attempt: number; readonly delay: number } & ForPeer)
@@ -62,7 +62,7 @@ export type NodeEvent =
   | ({ readonly type: 'reconnected' } & ForPeer)
   /** Refused: no attempt before `until`. */
   | ({ readonly type: 'cooldown'; readonly until: number; readonly reason: Reason } & ForPeer)
-  /** Nothing of the peer is kept any more; comes for strangers too, after their last message. */
+  /** Nothing of the peer is kept any more; comes for strangers too, after their last message. A peer of the address book stays known, `disconnected`. */
   | ({ readonly type: 'closed'; readonly reason: 'removed' | 'blocked' | 'gave-up' | 'expired' | 'stopped' } & ForPeer)
   /** `count` messages from sequence `from` on were accepted here and have been given up. */
   | ({ readonly type: 'undelivered'; readonly stream: string; readonly from: number; readonly count: number } & ForPeer)

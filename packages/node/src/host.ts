@@ -93,7 +93,14 @@ export class Libp2pHost implements Host {
       connectionGater: this.#gater(handlers),
     })
     this.#libp2p = node
-    node.addEventListener('self:peer:update', () => handlers.onAddresses(this.addresses))
+    let announced = ''
+    const announce = (): void => {
+      const { addresses } = this
+      if (addresses.join(' ') === announced) return
+      announced = addresses.join(' ')
+      handlers.onAddresses(addresses)
+    }
+    node.addEventListener('self:peer:update', announce)
     const limits = (streams: number) => ({ maxInboundStreams: streams, maxOutboundStreams: streams })
     await node.handle(
       SESSION_PROTOCOL,
@@ -110,6 +117,7 @@ export class Libp2pHost implements Host {
     )
     try {
       await node.start()
+      announce()
     } catch (cause) {
       throw new GlueberryError('INVALID_ADDRESS', `cannot listen on ${listen.join(', ')}: ${whyNot(cause)}`, { cause })
     }

@@ -299,7 +299,11 @@ export class Node<S extends string = string> implements AsyncDisposable {
 
   /** Events that tell of a peer's coming into one of these states. @throws GlueberryError `INVALID_OPTION` for one that no event tells of */
   eventsForStates(...states: readonly PeerState[]): EventSubscription {
-    checkTypes(states as readonly EventType[])
+    for (const state of states) {
+      if ((CONNECTION_EVENTS as readonly string[]).includes(state)) continue
+      const text = `no event tells of a peer's coming into the state ${String(state)}; those that are told: ${CONNECTION_EVENTS.join(', ')}`
+      throw new GlueberryError('INVALID_OPTION', text)
+    }
     return this.subscribeEvents({
       types: CONNECTION_EVENTS.filter((type) => states.includes(type)),
     }) as EventSubscription

@@ -109,7 +109,7 @@ export interface NodeOptions<S extends string> {
     /** How many bytes a session's keys protect before they are renewed. Default 2^36, at least 64 MiB: a renewal takes a moment. */
     sessionBytes?: number
   }
-  /** Default: silent. `console` and pino fit. */
+  /** Default: silent. `console` fits; pino takes its arguments the other way round: `info: (text, fields) => pino.info(fields, text)`. */
   logger?: Logger
   /** What is counted and measured goes there. Default: nowhere. */
   metrics?: Metrics

@@ -291,7 +291,9 @@ export class Peer {
     this.#expired = false
     this.traffic.abandon(code, message) // before the session goes: who waits must not be accepted for a later one
     const error = new GlueberryError(code, message, { peerId: this.peerId })
-    this.connection.disconnect(reason === 'stopped' ? 'stopped' : 'disconnected', error)
+    // `disconnected` means: do not call back. From a block that ends it may.
+    const mayReturn = reason === 'stopped' || this.#context.blocklist.get(this.peerId)?.until !== undefined
+    this.connection.disconnect(mayReturn ? 'stopped' : 'disconnected', error)
     for (const inbox of this.traffic.receiver.inboxes) this.#context.delivery.withdraw(inbox)
     this.traffic.receiver.clear()
     this.connection.dispose(error)

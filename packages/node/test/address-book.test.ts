@@ -116,7 +116,7 @@ test('fields and entries that are not known are written back as they were', asyn
     version: 1,
     note: 'mine',
     peers: {
-      [peerId]: { addresses: ['/ip4/127.0.0.1/tcp/1'], connect: false, colour: 'blue' },
+      [peerId]: { addresses: ['/ip4/127.0.0.1/tcp/1', 'nonsense'], connect: false, colour: 'blue' },
       'not a peer': { addresses: 7 },
       [Identity.generate().peerId]: { addresses: ['not an address'] },
     },
@@ -124,10 +124,23 @@ test('fields and entries that are not known are written back as they were', asyn
   }
   writeFileSync(path, JSON.stringify(strange))
   await using bob = await withBook(path)
-  expect(bob.node.listPeers()).toHaveLength(1)
+  expect(bob.node.listPeers()).toHaveLength(2)
+  await eventually(() => bob.errors.length > 0)
+  expect(bob.errors).toMatchObject([
+    {
+      code: 'ADDRESS_BOOK',
+      message: expect.stringMatching(
+        /the address "nonsense" of .*; the peer id "not a peer"; the address "not an address" of .*; the peer id "somebody"/,
+      ),
+    },
+  ])
   await bob.node.addPeer(peerId, ['/ip4/127.0.0.1/tcp/2'], { connect: false })
   const after = read(path)
-  expect(after).toMatchObject({ ...strange, peers: { 'not a peer': { addresses: 7 } } })
+  expect(after).toMatchObject({
+    note: 'mine',
+    peers: { 'not a peer': { addresses: 7 } },
+    blocked: { somebody: 'strange' },
+  })
   expect(after.peers[peerId]).toMatchObject({
     colour: 'blue',
     addresses: ['/ip4/127.0.0.1/tcp/1', '/ip4/127.0.0.1/tcp/2'],
@@ -139,7 +152,6 @@ test.each([
   ['no object', '[]'],
   ['no version', '{"peers":{}}'],
   ['an older form', '{"version":1,"peers":[]}'],
-  ['nothing', ''],
 ])('%s is set aside with a warning, and never overwritten', async (_, text) => {
   const path = bookPath()
   writeFileSync(path, text)
@@ -290,7 +302,7 @@ test('a book that is a link stays one; a folder that is not there is said', asyn
   expect(Object.keys(read(path).peers)).toHaveLength(1)
   await expect(withBook(join(path, '..', 'nowhere', 'book.json'))).rejects.toMatchObject({
     code: 'ADDRESS_BOOK',
-    message: expect.stringContaining('has no folder'),
+    message: expect.stringContaining('make it first'),
   })
   await expect(withBook(folder())).rejects.toMatchObject({ code: 'ADDRESS_BOOK' })
 })

@@ -83,8 +83,8 @@ test('connect during a backoff tries at once; its failure is the caller’s, and
   const { peerId } = alice.node
   await bob.node.addPeer(peerId, [proxy.address])
   await eventually(() => bob.node.getPeer(peerId)?.retry?.attempt === 2)
-  await expect(bob.node.connect(peerId)).rejects.toMatchObject({ code: 'CONNECT_FAILED' })
-  await eventually(() => bob.node.getPeer(peerId)?.retry?.attempt === 3)
+  for (let i = 0; i < 3; i++) await expect(bob.node.connect(peerId)).rejects.toMatchObject({ code: 'CONNECT_FAILED' })
+  await eventually(() => bob.node.getPeer(peerId)?.retry?.attempt === 2)
   await proxy.listen()
   expect(await bob.node.connect(peerId)).toBe(peerId)
   expect(bob.node.getPeer(peerId)).toMatchObject({ state: 'established' })

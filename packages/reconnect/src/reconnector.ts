@@ -96,7 +96,8 @@ export class Reconnector<A, C extends object> {
   }
 
   /**
-   * What is up, or the outcome of the attempt in flight; from `idle`, `failed` and `waiting` an attempt begins at once.
+   * What is up, or the outcome of the attempt in flight; from `idle`, `failed` and `waiting` an attempt begins at once
+   * (one that cuts a wait short is not counted when it fails: the same wait begins anew).
    * From success on it is kept connected. Callers share the attempt; when the last of them aborts, it is called off,
    * unless it runs for `keep`'s sake.
    *
@@ -310,7 +311,8 @@ function ownDelay(delay: () => unknown): number | ReconnectError {
       `delay must return milliseconds of at least 0, got ${String(milliseconds)}`,
     )
   } catch (cause) {
-    return new ReconnectError('INVALID_DELAY', 'delay has thrown', { cause })
+    const why = cause instanceof Error ? cause.message : String(cause)
+    return new ReconnectError('INVALID_DELAY', `delay has thrown: ${why}`, { cause })
   }
 }
 

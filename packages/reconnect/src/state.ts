@@ -22,6 +22,8 @@ export interface Machine<C> {
   readonly lastError: unknown
   /** Whether a failed attempt is followed by another one. */
   readonly keeps: boolean
+  /** The attempt cuts a wait short because somebody asked: its failure is theirs, and is not counted. */
+  readonly asked: boolean
 }
 
 export type Input<C> =
@@ -59,7 +61,7 @@ export interface Policy {
 }
 
 export function initialMachine<C>(): Machine<C> {
-  return { state: { name: 'idle' }, failures: 0, lastError: undefined, keeps: false }
+  return { state: { name: 'idle' }, failures: 0, lastError: undefined, keeps: false, asked: false }
 }
 
 /** The one place where the state changes. Pure, but for what the policy does. */
@@ -80,7 +82,7 @@ export function transition<C>(
       const keeps = machine.keeps || input.type === 'keep'
       if (state.name === 'up' || state.name === 'attempting') return { machine: { ...machine, keeps }, effects: [] }
       // `keep` does not shorten a wait: that is what `connect` and `retryNow` are for.
-      if (state.name === 'waiting') return input.type === 'keep' ? stay : attempt(machine)
+      if (state.name === 'waiting') return input.type === 'keep' ? stay : attempt({ ...machine, asked: true })
       return attempt({ ...initialMachine<C>(), keeps })
     }
     case 'deserted':
@@ -138,7 +140,7 @@ function up<C>(
   // It counts as an attempt that failed until it has lasted: what only just answers would be tried in a loop.
   const failures = machine.failures + (machine.state.name === 'up' ? 0 : 1)
   return {
-    machine: { ...machine, state: { name: 'up', connection }, keeps: true, failures },
+    machine: { ...machine, state: { name: 'up', connection }, keeps: true, asked: false, failures },
     effects: [...before, { type: 'resolve', connection }],
   }
 }
@@ -150,7 +152,7 @@ function failed<C>(
 ): { machine: Machine<C>; effects: readonly Effect<C>[] } {
   const reject = { type: 'reject', error } as const
   if (!machine.keeps) return { machine: initialMachine(), effects: [reject] }
-  const tried = { ...machine, failures: machine.failures + 1, lastError: error }
+  const tried = { ...machine, failures: machine.failures + (machine.asked ? 0 : 1), asked: false, lastError: error }
   if (policy.giveUp(error, machine.lastError)) {
     return { machine: { ...initialMachine<C>(), state: { name: 'failed', error } }, effects: [reject] }
   }

@@ -468,3 +468,23 @@ test('connect from inside the delay of a loss waits for what comes of it', async
   const second = bench.last.succeed()
   expect([await inside, second === first]).toEqual([second, false])
 })
+
+test('who asks during a wait, however often, neither lengthens the waits nor uses up the attempts', async () => {
+  const bench = new Bench({ maxAttempts: 2 })
+  bench.reconnector.keep()
+  await settled()
+  bench.last.fail('no')
+  await settled()
+  for (let i = 0; i < 5; i++) {
+    const asking = outcome(bench.reconnector.connect())
+    await settled()
+    bench.last.fail(`no ${i}`)
+    expect(await asking).toBe(`no ${i}`)
+    expect(bench.reconnector.state).toMatchObject({ name: 'waiting', attempt: 2, delay: 100 })
+  }
+  bench.clock.advance(100)
+  await settled()
+  bench.last.fail('enough')
+  await settled()
+  expect(bench.reconnector.state).toEqual({ name: 'failed', error: 'enough' })
+})

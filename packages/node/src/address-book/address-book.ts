@@ -137,18 +137,22 @@ export class AddressBook {
   async #load(store: OpenableStore): Promise<ReadonlyMap<PeerId, Block>> {
     this.#document = await this.#read(store)
     this.#entries.clear()
-    for (const [peerId, raw] of known(peersOf(this.#document))) {
-      const entry = this.#parse(peerId, raw)
-      if (entry !== undefined) this.#entries.set(peerId, entry)
-    }
+    const unread: string[] = []
+    for (const [peerId, raw] of known(peersOf(this.#document), unread))
+      this.#entries.set(peerId, parse(peerId, raw, unread))
     this.#open = true
     for (const change of this.#early.splice(0)) this.#change(change).catch(() => {}) // reported
     const blocks = new Map<PeerId, Block>()
-    for (const [peerId, { until, reason }] of known(blockedOf(this.#document))) {
+    for (const [peerId, { until, reason }] of known(blockedOf(this.#document), unread)) {
       blocks.set(peerId, {
         ...(typeof until === 'number' ? { until } : {}),
         ...(typeof reason === 'string' ? { reason } : {}),
       })
+    }
+    if (unread.length > 0) {
+      const text = `the address book has what cannot be read, and is left as it is: ${unread.join('; ')}`
+      this.#options.logger.warn(text)
+      this.#options.report(new GlueberryError('ADDRESS_BOOK', text))
     }
     return blocks
   }
@@ -181,26 +185,13 @@ export class AddressBook {
     return emptyDocument()
   }
 
-  /** What is wrong with one entry harms no other: it is left as it is. */
-  #parse(peerId: PeerId, { addresses, metadata, connect, lastSeen }: Raw): BookEntry | undefined {
-    try {
-      const texts = Object.entries(isRecord(metadata) ? metadata : {}).filter(([, text]) => typeof text === 'string')
-      return Object.freeze({
-        addresses: parseAddressesOf(peerId, (addresses ?? []) as string[]),
-        metadata: Object.freeze(Object.fromEntries(texts) as Record<string, string>),
-        connect: connect !== false,
-        ...(typeof lastSeen === 'number' ? { lastSeen } : {}),
-      })
-    } catch (error) {
-      this.#options.logger.warn('a peer of the address book cannot be read, and is left as it is', { peerId, error })
-      return undefined
-    }
-  }
-
   #put(peerId: PeerId, entry: BookEntry): void {
     this.#entries.set(peerId, Object.freeze({ ...entry, metadata: Object.freeze({ ...entry.metadata }) }))
     const peers = peersOf(this.#document)
-    peers[peerId] = { ...(isRecord(peers[peerId]) ? peers[peerId] : {}), ...entry }
+    const before = isRecord(peers[peerId]) ? peers[peerId] : {}
+    const given = Array.isArray(before['addresses']) ? before['addresses'] : []
+    const unreadable = given.filter((address) => !isAddressOf(peerId, address))
+    peers[peerId] = { ...before, ...entry, addresses: [...entry.addresses, ...unreadable] }
   }
 
   #change(change: Change): Promise<void> {
@@ -265,15 +256,41 @@ function blockedOf(document: Raw): Raw {
   return document['blocked'] as Raw
 }
 
-/** Those whose keys are peers and whose values are objects. */
-function* known(raw: Raw): Generator<[PeerId, Raw]> {
+/** Those whose keys are peers and whose values are objects; the others are kept as they are, like every field that is not known. */
+function* known(raw: Raw, unread: string[]): Generator<[PeerId, Raw]> {
   for (const [key, value] of Object.entries(raw)) {
-    if (!isRecord(value)) continue
     try {
-      yield [parsePeerId(key), value]
+      const peerId = parsePeerId(key)
+      if (isRecord(value)) yield [peerId, value]
+      else unread.push(`the entry of ${key}`)
     } catch {
-      // Kept as it is, like every field that is not known.
+      unread.push(`the peer id ${JSON.stringify(key)}`)
     }
+  }
+}
+
+/** What is wrong with one part of an entry harms no other. */
+function parse(peerId: PeerId, { addresses, metadata, connect, lastSeen }: Raw, unread: string[]): BookEntry {
+  const given = Array.isArray(addresses) ? addresses : []
+  const good = given.filter((address) => isAddressOf(peerId, address))
+  for (const address of given) {
+    if (!good.includes(address)) unread.push(`the address ${JSON.stringify(address)} of ${peerId}`)
+  }
+  const texts = Object.entries(isRecord(metadata) ? metadata : {}).filter(([, text]) => typeof text === 'string')
+  return Object.freeze({
+    addresses: parseAddressesOf(peerId, good),
+    metadata: Object.freeze(Object.fromEntries(texts) as Record<string, string>),
+    connect: connect !== false,
+    ...(typeof lastSeen === 'number' ? { lastSeen } : {}),
+  })
+}
+
+function isAddressOf(peerId: PeerId, address: unknown): address is string {
+  try {
+    parseAddressesOf(peerId, [address as string])
+    return true
+  } catch {
+    return false
   }
 }
 

@@ -29,6 +29,7 @@ export class FileStore implements OpenableStore {
       if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined
       throw this.#error('cannot be read', cause)
     }
+    if (text.trim() === '') return undefined // made, and never written
     try {
       return JSON.parse(text)
     } catch {
@@ -83,7 +84,7 @@ export class FileStore implements OpenableStore {
     try {
       holder = await lock.acquire()
     } catch (cause) {
-      if ((cause as NodeJS.ErrnoException).code === 'ENOENT') throw this.#error('has no folder', cause)
+      if ((cause as NodeJS.ErrnoException).code === 'ENOENT') throw this.#error('has no folder (make it first)', cause)
       // A full disk, or a read-only one: what is there can still be read.
       return this.#report(this.#error('will not be written, because it cannot be locked', cause))
     }

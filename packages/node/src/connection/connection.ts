@@ -226,7 +226,8 @@ export class PeerConnection implements SessionOwner {
       const error = new GlueberryError('CONNECT_FAILED', `the connection to ${peerId} broke`, { peerId })
       other.abandon({ kind: 'io', error })
     }
-    if (this.#instances.saw((session.remote as Setup).instance, clock.elapsed())) return this.#refuseTwins()
+    if (this.#instances.saw((session.remote as Setup).instance, clock.elapsed()))
+      return this.#refuseTwins(`two running programs have the identity ${peerId}`)
     if (this.#sessions.onSetup(session) === 'duplicate') return session.goodbye('duplicate', { kind: 'local' })
     this.#apply({ type: 'authenticated', direction: session.link.direction })
     const { renews } = session
@@ -287,18 +288,18 @@ export class PeerConnection implements SessionOwner {
     if (session.renews?.ended === false && !session.wasEstablished) session.renews.fail(renewalError(session, end))
     if (this.#sessions.all.every(({ link }) => link !== session.link)) this.#closings.closeLink(session, end)
 
-    if (end.refusal?.code === 'identity-in-use') this.#refuseTwins()
+    if (end.refusal?.code === 'identity-in-use')
+      this.#refuseTwins(`two running programs have this node's identity, says ${session.peerId}`)
     else if (end.refusal?.code === 'application' && !this.#sessions.underWay) this.#coolDown(end.reason)
     this.#settleLoss(end, session.link.direction)
     this.#notify()
     if (!this.busy) this.#options.idle()
   }
 
-  /** Two programs run with the peer's identity: neither is talked to for a while. */
-  #refuseTwins(): void {
+  /** Two programs run with one identity, the peer's or our own: neither is talked to for a while. */
+  #refuseTwins(text: string): void {
     const { peerId, context } = this.#options
     const refusal: Refusal = { code: 'identity-in-use', reason: 'two running programs have this identity' }
-    const text = `two running programs have the identity ${peerId}, or that of this node`
     const error = new GlueberryError('IDENTITY_IN_USE', text, {
       peerId,
       hint: 'give each running program an identity of its own',
