@@ -143,7 +143,7 @@ test('fields and entries that are not known are written back as they were', asyn
   })
   expect(after.peers[peerId]).toMatchObject({
     colour: 'blue',
-    addresses: ['/ip4/127.0.0.1/tcp/1', '/ip4/127.0.0.1/tcp/2'],
+    addresses: ['/ip4/127.0.0.1/tcp/1', '/ip4/127.0.0.1/tcp/2', 'nonsense'],
   })
 })
 
@@ -442,6 +442,19 @@ test('a saved peer that is blocked stays in the book, and is connected again whe
   expect(bob.node.getPeer(peerId)).toMatchObject({ state: 'disconnected', saved: true, blocked: {} })
   await bob.node.unblockPeer(peerId)
   await eventually(() => bob.node.getPeer(peerId)?.state === 'established')
+})
+
+test('a peer that is blocked for a time comes back by itself when that is over; one that is blocked for good does not call', async () => {
+  await using alice = await makeNode({ streams: ['x'] })
+  await using bob = await makeNode({ streams: ['x'], reconnect: { baseDelay: 1, maxDelay: 20 } })
+  const { peerId } = alice.node
+  await bob.node.addPeer(peerId, alice.node.addrs)
+  await eventually(() => alice.node.health().peers.established === 1)
+  await alice.node.blockPeer(bob.node.peerId, { duration: 100 })
+  await eventually(() => bob.events.filter(({ type }) => type === 'reconnecting').length > 2)
+  await eventually(() => bob.node.getPeer(peerId)?.state === 'established')
+  await alice.node.blockPeer(bob.node.peerId)
+  await eventually(() => bob.node.getPeer(peerId)?.state === 'disconnected')
 })
 
 test.each([

@@ -139,3 +139,11 @@ test('the signal of the options stops the node, also one that is aborted already
   const late = new Node({ identity: Identity.generate(), streams: ['x'], signal: controller.signal })
   await expect(late.start()).rejects.toMatchObject({ code: 'STOPPED' })
 })
+
+test('a node’s own addresses are told once they are known, and only when they change', async () => {
+  await using made = await makeNode({ streams: ['x'] })
+  await eventually(() => made.events.some(({ type }) => type === 'addresses'))
+  for (let turn = 0; turn < 100; turn++) await new Promise(setImmediate)
+  const told = made.events.filter((event) => event.type === 'addresses')
+  expect(told.map(({ addresses }) => addresses)).toEqual([made.node.addrs])
+})
