@@ -37,7 +37,7 @@ export default {
       severity: 'error',
       from: { path: layer('stream/') },
       to: {
-        path: layer('(connection|session|node|peer|peers|lifecycle|host|platform)'),
+        path: layer('(connection|session|node|peer|peers|inbound|lifecycle|host|platform)'),
         pathNot: layer('peer-id[.]ts$'),
       },
     },
@@ -46,7 +46,7 @@ export default {
       severity: 'error',
       from: { path: layer('session/') },
       to: {
-        path: layer('(connection|stream|node|peer|peers|lifecycle|host|platform)'),
+        path: layer('(connection|stream|node|peer|peers|inbound|lifecycle|host|platform)'),
         pathNot: layer('peer-id[.]ts$'),
       },
     },
@@ -54,14 +54,14 @@ export default {
       name: 'connections-do-not-know-streams',
       severity: 'error',
       from: { path: layer('connection/') },
-      to: { path: layer('(stream|node|peer|peers|lifecycle|host|platform)'), pathNot: layer('peer-id[.]ts$') },
+      to: { path: layer('(stream|node|peer|peers|inbound|lifecycle|host|platform)'), pathNot: layer('peer-id[.]ts$') },
     },
     {
       name: 'the-book-knows-no-connections',
       severity: 'error',
       from: { path: layer('address-book/') },
       to: {
-        path: layer('(stream|session|connection|node|peer|peers|lifecycle|host|platform)'),
+        path: layer('(stream|session|connection|node|peer|peers|inbound|lifecycle|host|platform)'),
         pathNot: [layer('peer-id[.]ts$'), layer('connection/blocklist[.]ts$')],
       },
     },

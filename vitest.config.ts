@@ -9,6 +9,7 @@ const config: ViteUserConfig = defineConfig({
   test: {
     include: ['packages/*/test/**/*.test.ts', 'examples/*/test/**/*.test.ts', 'test/**/*.test.ts'],
     pool: 'forks',
+    maxWorkers: 2,
     // A test that hangs is a failure; nothing is judged by how fast it is.
     testTimeout: 120_000,
     hookTimeout: 120_000,

@@ -183,7 +183,7 @@ export class Lifecycle {
     })
     try {
       await withSignal(this.peers.load(), this.#ending.signal)
-      await host.start(this.peers)
+      await host.start(this.peers.inbound)
       this.#ending.signal.throwIfAborted()
     } catch (error) {
       await host.stop()

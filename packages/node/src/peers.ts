@@ -1,4 +1,4 @@
-import { ByteQueue, IdentityKeys, INSTANCE_LENGTH, takeDataHeader } from '@glueberry/wire'
+import { IdentityKeys, INSTANCE_LENGTH } from '@glueberry/wire'
 import type { Multiaddr, Target } from './address.ts'
 import type { AddressBook, BookEntry } from './address-book/address-book.ts'
 import type { Clock } from './clock.ts'
@@ -7,17 +7,17 @@ import { Blocklist } from './connection/blocklist.ts'
 import { GlueberryError } from './errors.ts'
 import type { EventHub, PeerState } from './events.ts'
 import { seedOf } from './identity.ts'
+import { Inbound } from './inbound.ts'
 import { Departed } from './observe/departed.ts'
 import type { Meter } from './observe/metrics.ts'
 import type { PeerStats } from './observe/stats.ts'
 import { BUDGET_SLACK, budgetProblems, firstWindow, type Settings } from './options.ts'
 import { Peer, type PeerContext, type PeerInfo } from './peer.ts'
 import type { PeerId } from './peer-id.ts'
-import { readPreamble } from './records.ts'
 import { Budget } from './stream/budget.ts'
 import type { Delivery } from './stream/delivery.ts'
 import type { Retired } from './stream/traffic.ts'
-import type { AdmissionSlot, ByteStream, Host, HostHandlers, Link } from './transport.ts'
+import type { Host } from './transport.ts'
 import { AGENT } from './version.ts'
 
 export interface PeersOptions {
@@ -34,8 +34,8 @@ export interface PeersOptions {
 /** Peers that are known and not in the book, at most; of those that are away and have nothing here the least recently seen goes first. */
 const PEERS_MAX = 10_000
 
-/** All peers of a node: who may come in, who is who, and the names that are accepted from them. */
-export class Peers implements HostHandlers {
+/** All peers of a node: who is who, and the names that are accepted from them. */
+export class Peers {
   readonly #options: PeersOptions
   /** The least recently seen first. */
   readonly #peers = new Map<PeerId, Peer>()
@@ -45,7 +45,8 @@ export class Peers implements HostHandlers {
   readonly #names: Set<string>
   readonly #budget: Budget
   readonly #blocklist: Blocklist
-  readonly #admission: Admission
+  /** What comes in from the host. */
+  readonly inbound: Inbound
   readonly #keys: IdentityKeys
   readonly #context: PeerContext
   #list: readonly PeerInfo[] | undefined // until something changes
@@ -61,11 +62,19 @@ export class Peers implements HostHandlers {
     this.#departed = new Departed(clock)
     this.#budget = new Budget(settings.flow.nodeBudget + BUDGET_SLACK)
     this.#blocklist = new Blocklist(clock, (peerId) => this.#unblocked(peerId).catch(() => {})) // reported
-    this.#admission = new Admission({
-      clock,
-      max: limits.pendingConnections,
-      maxPerAddress: limits.pendingPerAddress,
-      timeout: timeouts.handshake,
+    this.inbound = new Inbound({
+      admission: new Admission({
+        clock,
+        max: limits.pendingConnections,
+        maxPerAddress: limits.pendingPerAddress,
+        timeout: timeouts.handshake,
+      }),
+      stopped: () => this.#stopped,
+      admits: (peerId) => this.#blocklist.get(peerId) === undefined,
+      obtain: (peerId) => this.#obtain(peerId),
+      get: (peerId) => this.#peers.get(peerId),
+      names: () => this.#names.size,
+      addresses: (addresses) => hub.emit({ type: 'addresses', addresses }),
     })
     const seed = seedOf(identity)
     this.#keys = new IdentityKeys(seed)
@@ -318,53 +327,6 @@ export class Peers implements HostHandlers {
     this.#departed.close()
     await Promise.all(peers.map((peer) => peer.connection.closed()))
     this.#keys.destroy()
-  }
-
-  // What the host asks and tells.
-
-  admit(remoteHost: string, abort: (error: Error) => void): AdmissionSlot | undefined {
-    return this.#stopped ? undefined : this.#admission.admit(remoteHost, abort)
-  }
-
-  admitsPeer(peerId: PeerId): boolean {
-    return !this.#stopped && this.#blocklist.get(peerId) === undefined
-  }
-
-  onSessionStream(link: Link, stream: ByteStream): void {
-    if (this.#stopped || link.direction !== 'inbound') {
-      return stream.abort(new GlueberryError('PROTOCOL', 'sessions are begun by who dialed'))
-    }
-    this.#obtain(link.peerId).connection.accept(link, stream)
-  }
-
-  onDataStream(link: Link, stream: ByteStream): void {
-    void this.#readData(link, stream)
-  }
-
-  onAddresses(addresses: readonly Multiaddr[]): void {
-    if (!this.#stopped) this.#options.hub.emit({ type: 'addresses', addresses })
-  }
-
-  async #readData(link: Link, stream: ByteStream): Promise<void> {
-    const queue = new ByteQueue()
-    const chunks = stream.chunks[Symbol.asyncIterator]()
-    try {
-      const header = await readPreamble(chunks, queue, takeDataHeader)
-      const peer = this.#peers.get(link.peerId)
-      const session = header && peer?.connection.sessionOf(link, header.session)
-      if (session !== undefined && !session.mayHoldStream(this.#names.size)) {
-        return session.fail(
-          new GlueberryError('PROTOCOL', `${link.peerId} opened streams before it was ready`, { peerId: link.peerId }),
-        )
-      }
-      // A stream of an older session is reset without a word. READY may still be on its way on the control stream.
-      if (header === undefined || peer === undefined || session === undefined || !(await session.whenEstablished)) {
-        return stream.abort(new Error('no such session'))
-      }
-      await peer.read(session, stream, header, { [Symbol.asyncIterator]: () => chunks }, queue)
-    } catch (error) {
-      stream.abort(error as Error)
-    }
   }
 
   #obtain(peerId: PeerId): Peer {

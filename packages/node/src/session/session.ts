@@ -19,6 +19,7 @@ import { type PeerId, publicKeyOf } from '../peer-id.ts'
 import type { ByteStream, Link } from '../transport.ts'
 import { ApplicationHandshake, type HandshakePeer, type Verdict } from './application-handshake.ts'
 import { ControlChannel } from './control-channel.ts'
+import { ControlDuties } from './control-duties.ts'
 import { endByError, endByGoodbye, type SessionEnd } from './endings.ts'
 import { Heartbeat } from './heartbeat.ts'
 import { KeyLife } from './key-life.ts'
@@ -77,6 +78,7 @@ export class Session {
   readonly #context: SessionContext
   readonly #owner: SessionOwner
   readonly #channel: ControlChannel
+  readonly #duties: ControlDuties
   readonly #heartbeat: Heartbeat
   readonly #keyLife: KeyLife
   readonly #application: ApplicationHandshake
@@ -91,15 +93,8 @@ export class Session {
   #readySent = false
   #remoteReady: Ready | undefined
   #handshakeTimer: Cancellable | undefined // until established or ended
-  #flushWaits = false // for the channel to have room
-  #ackWanted = false // while the channel is congested
-  #pongWanted: number | undefined // likewise
-  #ping: { readonly number: number; readonly at: number } | undefined // the last one, until its pong
-  #pings = 0
   #heldStreams = 0
   readonly #outcome = Promise.withResolvers<boolean>()
-  /** Milliseconds of the last ping's round trip. */
-  roundTrip: number | undefined
 
   constructor(link: Link, stream: ByteStream, context: SessionContext, owner: SessionOwner, renews?: Session) {
     this.link = link
@@ -109,10 +104,17 @@ export class Session {
     this.#owner = owner
     this.#channel = new ControlChannel(stream)
     this.#application = new ApplicationHandshake(link.peerId, (data) => this.#sendHandshake(data))
+    this.#duties = new ControlDuties({
+      clock: context.clock,
+      channel: this.#channel,
+      send: (message) => this.#send(message),
+      acknowledge: () => this.#acknowledge(),
+      measured: context.measured,
+    })
     this.#heartbeat = new Heartbeat({
       clock: context.clock,
       ...context.heartbeat,
-      ping: () => this.#sendPing(),
+      ping: () => this.#duties.ping(),
       dead: () =>
         this.fail(
           new GlueberryError('CONNECT_TIMEOUT', `${this.peerId} has been silent for ${context.heartbeat.timeout} ms`, {
@@ -135,6 +137,11 @@ export class Session {
           ),
         ),
     })
+  }
+
+  /** Milliseconds of the last ping's round trip. */
+  get roundTrip(): number | undefined {
+    return this.#duties.roundTrip
   }
 
   /** Its id, once the keys are agreed on. */
@@ -276,9 +283,7 @@ export class Session {
 
   /** An acknowledgement is due: it is asked for when the control stream has room, so only the newest is sent. */
   requestAcknowledgement(): void {
-    if (!this.established) return
-    this.#ackWanted = true
-    this.#flush()
+    if (this.established) this.#duties.requestAcknowledgement()
   }
 
   announceStreams(names: readonly string[]): void {
@@ -380,10 +385,9 @@ export class Session {
         return this.#end({ reason: { kind: 'authentication', error }, refusal: message })
       }
       case 'ping':
-        this.#pongWanted = message.number
-        return this.#flush()
+        return this.#duties.onPing(message.number)
       case 'pong':
-        return this.#handlePong(message.number)
+        return this.#duties.onPong(message.number)
       case 'goodbye':
         return this.#end(endByGoodbye(message.reason, this.peerId))
       case 'renew':
@@ -401,14 +405,6 @@ export class Session {
     this.#owner.onSetup(this)
   }
 
-  #handlePong(number: number): void {
-    if (this.#ping?.number !== number) return
-    const roundTrip = this.#context.clock.elapsed() - this.#ping.at
-    this.roundTrip = Math.round(roundTrip)
-    this.#ping = undefined
-    this.#context.measured(roundTrip)
-  }
-
   #establish(): void {
     if (this.#phase !== 'handshake' || !this.#readySent || this.#remoteReady === undefined) return
     this.#phase = 'established'
@@ -421,7 +417,7 @@ export class Session {
     const fresh = this.renews === undefined ? '' : ' with fresh keys'
     this.#context.logger.debug(`session established${fresh}`, { peerId: this.peerId })
     this.#owner.onEstablished(this)
-    this.#sendPing() // its answer shows that the session works both ways
+    this.#duties.ping() // its answer shows that the session works both ways
     this.#outcome.resolve(!this.ended)
   }
 
@@ -443,13 +439,6 @@ export class Session {
     return new GlueberryError('CONNECT_FAILED', 'the session is over', { peerId: this.peerId })
   }
 
-  #sendPing(): void {
-    if (this.#channel.congested || !this.established) return
-    const number = ++this.#pings
-    this.#ping = { number, at: this.#context.clock.elapsed() }
-    this.#send({ type: 'ping', number })
-  }
-
   async #sendHandshake(data: Uint8Array): Promise<void> {
     if (!(data instanceof Uint8Array) || data.length > HANDSHAKE_BYTES_MAX) {
       const got = data instanceof Uint8Array ? `${data.length} bytes` : typeof data
@@ -462,31 +451,6 @@ export class Session {
       throw new GlueberryError('CONNECT_FAILED', 'the handshake is over', { peerId: this.peerId })
     this.#send({ type: 'handshake', data })
     await this.#channel.writable()
-  }
-
-  /** Sends what is state rather than a message, now or when there is room. */
-  #flush(): void {
-    if (this.ended) return
-    if (this.#channel.congested) return this.#flushLater()
-    if (this.#pongWanted !== undefined) {
-      const number = this.#pongWanted
-      this.#pongWanted = undefined
-      this.#send({ type: 'pong', number })
-    }
-    if (this.#ackWanted) {
-      this.#ackWanted = false
-      this.#acknowledge()
-    }
-  }
-
-  /** Once, whatever is wanted meanwhile. */
-  #flushLater(): void {
-    if (this.#flushWaits) return
-    this.#flushWaits = true
-    void this.#channel.writable().then(() => {
-      this.#flushWaits = false
-      this.#flush()
-    })
   }
 
   #acknowledge(): void {
@@ -515,6 +479,7 @@ export class Session {
     this.#endedBy = end
     this.#outcome.resolve(false)
     this.#handshakeTimer?.cancel()
+    this.#duties.stop()
     this.#heartbeat.stop()
     this.#keyLife.stop()
     this.#application.end(end.reason.error ?? new Error('the session is over'))
