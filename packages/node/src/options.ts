@@ -85,7 +85,7 @@ export interface NodeOptions<S extends string> {
     resume?: number
     /** How long a refused peer is left alone, and not admitted. Default 60 s. */
     cooldown?: number
-    /** How long a session's keys are used before they are renewed. Default 1 h. */
+    /** How long a session's keys are used before they are renewed. Default 1 h, at least 1 s. */
     session?: number
   }
   /** How much of things there may be. */
@@ -106,7 +106,7 @@ export interface NodeOptions<S extends string> {
     metadataSize?: number
     /** Names that this node accepts. Default and largest 64. */
     streams?: number
-    /** How many bytes a session's keys protect before they are renewed. Default 2^36, at least 64 MiB: a renewal takes a moment. */
+    /** How many bytes a session's keys protect before they are renewed. Default 2^36, at least 64 MiB; more where that is little beside eight largest messages for each name of both sides. */
     sessionBytes?: number
   }
   /** Default: silent. `console` fits; pino takes its arguments the other way round: `info: (text, fields) => pino.info(fields, text)`. */
@@ -183,7 +183,7 @@ const RANGES: Ranges = {
     drain: [30 * SECOND, 0, YEAR],
     resume: [10 * MINUTE, 0, YEAR],
     cooldown: [60 * SECOND, 0, YEAR],
-    session: [HOUR, 10, YEAR],
+    session: [HOUR, 1 * SECOND, YEAR],
   },
   limits: {
     messageSize: [1 * MiB, 1, 64 * MiB],

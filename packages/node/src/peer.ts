@@ -160,7 +160,7 @@ export class Peer {
       refuses: () => this.#refuses(),
       changed: (state, events, input) => this.#changed(state, events, input),
       gaveUp: () => this.close('gave-up'),
-      idle: () => this.#dropStranger(),
+      idle: () => this.#idle(),
     })
   }
 
@@ -376,6 +376,12 @@ export class Peer {
       if (this.#known) this.#startExpiry()
       else this.#dropStranger()
     }
+  }
+
+  /** Nothing is going on that could lead to a session, whatever state that leaves. */
+  #idle(): void {
+    if (this.#known && this.connection.state.name === 'disconnected') this.#startExpiry()
+    else this.#dropStranger()
   }
 
   /** Of who was never established, and nobody asked for, nothing is kept but a cooldown. */

@@ -335,6 +335,34 @@ test('of many that find a dead lock at once, one has it', async () => {
   }
 })
 
+test('what could not be saved before a start that failed is not forgotten by the next one', async () => {
+  await using taken = await makeNode({ streams: ['x'] })
+  let saved: unknown
+  let failing = true
+  const { peerId } = Identity.generate()
+  const node = new Node({
+    identity: Identity.generate(),
+    streams: ['x'],
+    listen: [(taken.node.addrs[0] as string).replace(/\/p2p\/.*/, '')],
+    addressBook: {
+      load: async () => saved,
+      save: async (book) => {
+        if (failing) throw new Error('full')
+        saved = book
+      },
+    },
+  })
+  await node.addPeer(peerId, [], { connect: false })
+  await node.blockPeer(peerId, { reason: 'spam' })
+  await expect(node.start()).rejects.toMatchObject({ code: 'INVALID_ADDRESS' })
+  expect(saved).toBeUndefined()
+  failing = false
+  await taken.node.stop()
+  await node.start()
+  await node.stop()
+  expect(saved).toMatchObject({ peers: { [peerId]: {} }, blocked: { [peerId]: { reason: 'spam' } } })
+})
+
 test('a store that never answers keeps nobody: neither a start that is stopped, nor a stop', async () => {
   const hand = new HandClock(5000)
   const never = new Promise<never>(() => {})

@@ -9,7 +9,7 @@ const direction = fc.constantFrom('inbound' as const, 'outbound' as const)
 const input: fc.Arbitrary<ConnectionInput> = fc.oneof(
   fc.constant({ type: 'dial' as const }),
   fc.record({ type: fc.constant('authenticated' as const), direction }),
-  fc.record({ type: fc.constant('established' as const), direction, resumed: fc.boolean(), renewed: fc.boolean() }),
+  fc.record({ type: fc.constant('established' as const), direction, resumed: fc.boolean() }),
   fc.record({ type: fc.constant('lost' as const), reason }),
   fc.record({
     type: fc.constant('lost' as const),

@@ -37,7 +37,7 @@ test('keys are due once, by age or by bytes, and over at twice either', () => {
       due: () => told.push('due'),
       over: () => told.push('over'),
     })
-    life.start()
+    life.start(0)
     return life
   }
   const byAge = make()
@@ -56,6 +56,41 @@ test('keys are due once, by age or by bytes, and over at twice either', () => {
   expect(told.splice(0)).toEqual(['due', 'over'])
   expect(clock.pending).toBe(0)
   make().stop()
+  expect(clock.pending).toBe(0)
+})
+
+test('a peer that asks for keys is heard, no sooner than after a second or so many bytes; large messages raise the limit', () => {
+  const clock = new SimulatedClock()
+  const told: string[] = []
+  const make = (bytes: number, inFlight: number) => {
+    const life = new KeyLife({ clock, age: 10_000, bytes, due: () => told.push('due'), over: () => told.push('over') })
+    life.start(inFlight)
+    return life
+  }
+  const asked = make(2 ** 36, 0)
+  clock.advance(100)
+  for (let i = 0; i < 5; i++) asked.requested()
+  clock.advance(899)
+  expect(told.splice(0)).toEqual([])
+  clock.advance(1)
+  expect(told.splice(0)).toEqual(['due'])
+  asked.requested()
+  expect(told.splice(0)).toEqual([])
+  asked.stop()
+  const busy = make(2 ** 36, 0)
+  busy.used(2 ** 25)
+  busy.requested()
+  expect(told.splice(0)).toEqual(['due'])
+  busy.stop()
+  const large = make(1000, 1000)
+  large.used(7999)
+  expect(told).toEqual([])
+  large.used(1)
+  expect(told).toEqual(['due'])
+  large.stop()
+  const ended = make(1000, 0)
+  ended.requested()
+  ended.stop()
   expect(clock.pending).toBe(0)
 })
 
@@ -242,4 +277,22 @@ test('random cuts while keys are renewed all the time, both ways', async () => {
     }
     expect(proxy.faults).toBeGreaterThan(15)
   })
+})
+
+test('large messages on many names get through, however few bytes the keys are for', async () => {
+  const MiB = 1024 * KiB
+  const names = ['a', 'b', 'c', 'd', 'e'] as const
+  const options = {
+    streams: names,
+    limits: { messageSize: 32 * MiB, sessionBytes: 64 * MiB },
+    flow: { window: 33 * MiB, peerBudget: 5 * 33 * MiB, sendBuffer: 200 * MiB },
+  }
+  await using alice = await makeNode<string>(options)
+  await using bob = await makeNode<string>(options)
+  const received: string[] = []
+  alice.node.handle([...names], (message) => void received.push(`${message.stream} ${message.data.length}`))
+  const id = await bob.node.connect(alice.node.addrs)
+  const data = new Uint8Array(31 * MiB)
+  await Promise.all(names.map((name) => bob.node.send(id, name, data, { confirm: true })))
+  expect(received.sort()).toEqual(names.map((name) => `${name} ${data.length}`))
 })

@@ -152,7 +152,11 @@ function failed<C>(
 ): { machine: Machine<C>; effects: readonly Effect<C>[] } {
   const reject = { type: 'reject', error } as const
   if (!machine.keeps) return { machine: initialMachine(), effects: [reject] }
-  const tried = { ...machine, failures: machine.failures + (machine.asked ? 0 : 1), asked: false, lastError: error }
+  if (machine.asked) {
+    const { machine: after, effects } = next({ ...machine, asked: false }, error, policy)
+    return { machine: after, effects: [...effects, reject] }
+  }
+  const tried = { ...machine, failures: machine.failures + 1, lastError: error }
   if (policy.giveUp(error, machine.lastError)) {
     return { machine: { ...initialMachine<C>(), state: { name: 'failed', error } }, effects: [reject] }
   }

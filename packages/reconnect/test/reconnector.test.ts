@@ -470,7 +470,7 @@ test('connect from inside the delay of a loss waits for what comes of it', async
 })
 
 test('who asks during a wait, however often, neither lengthens the waits nor uses up the attempts', async () => {
-  const bench = new Bench({ maxAttempts: 2 })
+  const bench = new Bench({ maxAttempts: 2, giveUp: (error, previous) => error === 'no 3' || previous === 'no 4' })
   bench.reconnector.keep()
   await settled()
   bench.last.fail('no')

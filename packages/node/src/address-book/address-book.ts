@@ -41,11 +41,11 @@ export class AddressBook {
   readonly #options: AddressBookOptions
   #document: Raw = emptyDocument()
   readonly #entries = new Map<PeerId, BookEntry>()
-  /** Changes from before it was opened: they are made again on what the store has. */
-  #early: Change[] = []
+  /** Changes that are not written yet, also from before it was opened: a later `open` makes them again on what the store has. */
+  #unsaved: Change[] = []
   #opening: Promise<ReadonlyMap<PeerId, Block>> | undefined
   #open = false
-  #unsaved = false // something has changed since the last write began, or that write failed
+  #closing: Promise<void> | undefined // until the next `open`
   #writing: Promise<void> | undefined
   /** The write after that, which takes every change until it begins. */
   #queued: Promise<void> | undefined
@@ -65,6 +65,7 @@ export class AddressBook {
   async open(): Promise<ReadonlyMap<PeerId, Block>> {
     const { store } = this.#options
     if (store === undefined) return new Map()
+    this.#closing = undefined
     this.#opening = this.#load(store)
     return this.#opening
   }
@@ -112,7 +113,12 @@ export class AddressBook {
   }
 
   /** Resolves when the last change is written, or could not be within a while. A later `open` reads anew. */
-  async close(): Promise<void> {
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
     const { store, clock, report } = this.#options
     if (store === undefined) return
     const limit = deadline(
@@ -130,7 +136,7 @@ export class AddressBook {
     this.#open = false
     await this.#queued?.catch(() => {})
     await this.#writing?.catch(() => {})
-    if (wasOpen && this.#unsaved) await this.#write(store).catch(() => {}) // reported; the disk may have room again
+    if (wasOpen && this.#unsaved.length > 0) await this.#write(store).catch(() => {}) // reported; the disk may have room again
     await store.close()
   }
 
@@ -141,7 +147,8 @@ export class AddressBook {
     for (const [peerId, raw] of known(peersOf(this.#document), unread))
       this.#entries.set(peerId, parse(peerId, raw, unread))
     this.#open = true
-    for (const change of this.#early.splice(0)) this.#change(change).catch(() => {}) // reported
+    for (const change of this.#unsaved) change()
+    if (this.#unsaved.length > 0) this.#save(store).catch(() => {}) // reported
     const blocks = new Map<PeerId, Block>()
     for (const [peerId, { until, reason }] of known(blockedOf(this.#document), unread)) {
       blocks.set(peerId, {
@@ -198,11 +205,11 @@ export class AddressBook {
     change()
     const { store } = this.#options
     if (store === undefined) return Promise.resolve()
-    if (!this.#open) {
-      this.#early.push(change)
-      return Promise.resolve()
-    }
-    this.#unsaved = true
+    this.#unsaved.push(change)
+    return this.#open ? this.#save(store) : Promise.resolve()
+  }
+
+  #save(store: OpenableStore): Promise<void> {
     this.#queued ??= this.#writeNext(store)
     this.#queued.catch(() => {}) // reported; who waits for it is told
     return this.#queued
@@ -216,11 +223,11 @@ export class AddressBook {
   }
 
   async #write(store: OpenableStore): Promise<void> {
-    this.#unsaved = false
+    const saving = this.#unsaved.splice(0)
     try {
       await store.save(structuredClone(this.#document))
     } catch (cause) {
-      this.#unsaved = true
+      this.#unsaved.unshift(...saving)
       const error = bookError(cause, 'could not be saved')
       this.#options.report(error)
       throw error

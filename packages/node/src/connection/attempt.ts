@@ -23,6 +23,8 @@ export interface AttemptOptions {
   readonly clock: Clock
   readonly handshakeTimeout: number
   dial(address: string, signal: AbortSignal): Promise<Link>
+  /** Whether the peer is in its cooldown: then no session is begun. */
+  coolingDown(): boolean
   /** Begins a session on a link of our own. */
   open(link: Link, stream: ByteStream): Session
   /** Resolves with the established session, whoever began it, once there is none that may still become it. */
@@ -43,7 +45,9 @@ export async function attempt(
   if (already !== undefined) return already
   let session: Session | undefined
   try {
+    checkCooldown(options)
     const link = await dial(options, address, timeout, signal)
+    checkCooldown(options, link)
     session = options.open(link, await openStream(options, link, signal))
     await options.settled(session, signal)
     if (session.established) return session
@@ -56,6 +60,14 @@ export async function attempt(
     if (other !== undefined) return other
     throw error instanceof AttemptFailure ? error : failureBefore(error as GlueberryError)
   }
+}
+
+/** A refusal on another session may have come meanwhile. */
+function checkCooldown({ peerId, coolingDown }: AttemptOptions, link?: Link): void {
+  if (!coolingDown()) return
+  const error = new GlueberryError('COOLDOWN', `${peerId} was refused a short while ago`, { peerId })
+  link?.abort(error)
+  throw new AttemptFailure('local', error)
 }
 
 /** One error for an attempt over several addresses. */

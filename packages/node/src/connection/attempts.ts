@@ -17,9 +17,7 @@ export interface AttemptsOptions {
   readonly reconnect: ReconnectSettings | undefined
   /** How one address is tried. */
   readonly attempt: AttemptOptions
-  /** Whether the peer is in its cooldown. */
-  coolingDown(): boolean
-  /** Resolves when it is not. */
+  /** Resolves when the peer is not in its cooldown. */
   cooldownOver(signal: AbortSignal): Promise<void>
   /** Something went wrong here that no call can be told of. */
   report(error: GlueberryError): void
@@ -42,7 +40,8 @@ export class Attempts {
   #reason: Reason = { kind: 'local' }
   /** Who dialed the last session that was established. */
   #lastDirection: 'inbound' | 'outbound' = 'outbound'
-  #retryAt = 0 // of the wait in progress, in milliseconds since 1970
+  /** The wait in progress, or the one before the attempt in flight. */
+  #retry: Retry | undefined
   #end = 0 // of the connect time-out of the attempt in flight, by `clock.elapsed`
 
   constructor(options: AttemptsOptions) {
@@ -56,7 +55,7 @@ export class Attempts {
       maxAttempts: reconnect?.maxAttempts ?? -1,
       delay: (number, error) => this.#delay(number, error),
       attempt: async (address, signal, { tried }) => {
-        if (options.coolingDown()) await options.cooldownOver(signal)
+        if (tried === 0 && options.attempt.coolingDown()) await options.cooldownOver(signal)
         if (tried === 0) this.#end = clock.elapsed() + connectTimeout
         // Each address has its share of the time that is left: one that is silent leaves some for the next.
         const share = Math.max(0, this.#end - clock.elapsed()) / Math.max(1, this.#pool.size - tried)
@@ -99,12 +98,12 @@ export class Attempts {
     return this.#reason
   }
 
-  /** The next attempt, and how much of the wait for it is left. */
+  /** The attempt after a wait, and how much of that is left; `undefined` when nothing was waited for. */
   get retry(): (Retry & { readonly delay: number }) | undefined {
     const { state } = this.#reconnector
-    if (state.name !== 'waiting') return undefined
-    const at = this.#retryAt
-    return { attempt: state.attempt, at, delay: Math.min(state.delay, Math.max(0, at - this.#options.clock.now())) }
+    if (this.#retry === undefined) return undefined
+    const left = Math.max(0, this.#retry.at - this.#options.clock.now())
+    return { ...this.#retry, delay: state.name === 'waiting' ? Math.min(state.delay, left) : 0 }
   }
 
   /** Where the peer may be, in the order in which it was learned. */
@@ -178,9 +177,9 @@ export class Attempts {
 
   /** How long to wait before an attempt. */
   #delay(attempt: number, cause: unknown): number {
-    const { reconnect, peerId, clock, coolingDown } = this.#options
+    const { reconnect, peerId, clock, attempt: how } = this.#options
     const error = errorOf(cause) as GlueberryError
-    if (coolingDown()) return Number.POSITIVE_INFINITY // its end says when
+    if (how.coolingDown()) return Number.POSITIVE_INFINITY // its end says when
     if (reconnect?.delay !== undefined) return reconnect.delay(attempt, { peerId, error })
     // Who broke the protocol, or found that we did, will do so again: no attempt at once.
     const wait = this.#backoff(error.code === 'PROTOCOL' ? attempt + 1 : attempt)
@@ -190,7 +189,8 @@ export class Attempts {
 
   #changed(state: ReconnectorState<Session>): void {
     const { clock, peerId, report, changed } = this.#options
-    if (state.name === 'waiting') this.#retryAt = clock.now() + state.delay
+    if (state.name === 'waiting') this.#retry = { attempt: state.attempt, at: clock.now() + state.delay }
+    else if (state.name !== 'attempting') this.#retry = undefined
     if (state.name === 'failed' && state.error instanceof ReconnectError && state.error.code === 'INVALID_DELAY') {
       const text = `reconnect.${state.error.message}`
       report(new GlueberryError('INVALID_OPTION', text, { peerId, cause: state.error.cause }))

@@ -49,6 +49,8 @@ export interface ConnectionOptions {
   idle(): void
 }
 
+const COOLING_DOWN: Refusal = { code: 'cooldown', reason: 'it was refused a short while ago' }
+
 /** The way to one peer: its state, its sessions, and the attempts to have one. */
 export class PeerConnection implements SessionOwner {
   readonly #options: ConnectionOptions
@@ -86,6 +88,7 @@ export class PeerConnection implements SessionOwner {
         clock,
         handshakeTimeout: context.handshakeTimeout,
         dial: options.dial,
+        coolingDown: () => this.#state.name === 'cooldown',
         open: (link, stream) => this.#open(link, stream),
         outcome: async (signal) => {
           while (this.#current === undefined && this.#sessions.underWay) await this.#change(signal)
@@ -95,7 +98,6 @@ export class PeerConnection implements SessionOwner {
           while (!session.established && !session.ended) await this.#change(signal)
         },
       },
-      coolingDown: () => this.#state.name === 'cooldown',
       cooldownOver: async (signal) => {
         while (this.#state.name === 'cooldown') await this.#change(signal)
         this.#apply({ type: 'dial' })
@@ -216,7 +218,7 @@ export class PeerConnection implements SessionOwner {
   }
 
   refuses(): Refusal | undefined {
-    if (this.#state.name === 'cooldown') return { code: 'cooldown', reason: 'it was refused a short while ago' }
+    if (this.#state.name === 'cooldown') return COOLING_DOWN
     return this.#options.refuses()
   }
 
@@ -228,6 +230,7 @@ export class PeerConnection implements SessionOwner {
     }
     if (this.#instances.saw((session.remote as Setup).instance, clock.elapsed()))
       return this.#refuseTwins(`two running programs have the identity ${peerId}`)
+    if (this.#state.name === 'cooldown') return session.refuse(COOLING_DOWN) // it began while this session was on its way
     if (this.#sessions.onSetup(session) === 'duplicate') return session.goodbye('duplicate', { kind: 'local' })
     this.#apply({ type: 'authenticated', direction: session.link.direction })
     const { renews } = session
@@ -253,8 +256,7 @@ export class PeerConnection implements SessionOwner {
     if (this.#current !== session) return // ended meanwhile
     this.#lost = undefined
     this.#attempts.adopt(session)
-    const renewed = session.renews !== undefined && sameInstance(session.renews, session)
-    this.#apply({ type: 'established', direction: session.link.direction, resumed, renewed })
+    this.#apply({ type: 'established', direction: session.link.direction, resumed })
     this.#notify()
   }
 
@@ -320,7 +322,7 @@ export class PeerConnection implements SessionOwner {
       this.#notify()
       this.#attempts.retryNow()
     }, cooldown)
-    for (const session of this.#sessions.all) session.refuse({ code: 'cooldown', reason: 'it was just refused' })
+    for (const session of this.#sessions.all) session.refuse(COOLING_DOWN)
   }
 
   #checkCooldown(): void {
@@ -365,7 +367,7 @@ export class PeerConnection implements SessionOwner {
       case 'attempting':
         // The attempt's own session: its end tells it. One that had come in while it waited: now it dials after all.
         if (direction === 'outbound' || this.#state.name !== 'connected') return
-        this.#apply({ type: 'lost', reason })
+        this.#applyLost(reason)
         return this.#apply({ type: 'dial' })
       case 'waiting':
         if (this.#state.name !== 'reconnecting') this.#applyLost(reason) // else it is told already

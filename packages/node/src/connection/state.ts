@@ -26,13 +26,7 @@ export type ConnectionInput =
   | { readonly type: 'dial' }
   /** The peer's SETUP has come: it is who it says. */
   | { readonly type: 'authenticated'; readonly direction: Direction }
-  /** `renewed`: in place of a session that was established, for fresh keys. */
-  | {
-      readonly type: 'established'
-      readonly direction: Direction
-      readonly resumed: boolean
-      readonly renewed: boolean
-    }
+  | { readonly type: 'established'; readonly direction: Direction; readonly resumed: boolean }
   /** The attempt has failed, or the session is over, nothing is left that could replace it; and what comes next, if anything. */
   | { readonly type: 'lost'; readonly reason: Reason; readonly retry?: Retry & { readonly delay: number } }
   | { readonly type: 'refused'; readonly until: number; readonly reason: Reason }
@@ -73,8 +67,9 @@ export function transition(
       const established = { type: 'established', resumed: input.resumed } as const
       return {
         state: { name, direction: input.direction },
+        // In place of another one, with fresh keys or by another way: nothing has changed for the application.
         events:
-          input.renewed && FLOWING.has(state.name)
+          input.resumed && FLOWING.has(state.name)
             ? []
             : state.outage === undefined
               ? [established]

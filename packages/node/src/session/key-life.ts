@@ -1,5 +1,9 @@
 import type { Cancellable, Clock } from '../clock.ts'
 
+/** A peer that asks for new keys gets them no sooner than after so many milliseconds, or bytes: they cost both sides some work. */
+const PACE_AGE = 1000
+const PACE_BYTES = 32 * 1024 * 1024
+
 export interface KeyLifeOptions {
   readonly clock: Clock
   /** Milliseconds and bytes until the keys should be renewed; at twice either they are no longer used. */
@@ -15,16 +19,23 @@ export interface KeyLifeOptions {
 export class KeyLife {
   readonly #options: KeyLifeOptions
   #timer: Cancellable | undefined // from start to stop or over
+  #paceTimer: Cancellable | undefined // from a request that came too soon until it is heard
+  #bytes: number
   #used = 0
+  #began = 0
   #phase: 'fresh' | 'due' | 'over' = 'fresh'
 
   constructor(options: KeyLifeOptions) {
     this.#options = options
+    this.#bytes = options.bytes
   }
 
-  start(): void {
-    const { clock, age } = this.#options
+  /** @param inFlight what may be half sent at any moment, in bytes: a renewal discards that, so it must be a small part */
+  start(inFlight: number): void {
+    const { clock, age, bytes } = this.#options
     this.stop()
+    this.#bytes = Math.max(bytes, 8 * inFlight)
+    this.#began = clock.elapsed()
     this.#timer = clock.setTimer(() => {
       this.#timer = clock.setTimer(() => this.#over(), age)
       this.#due()
@@ -34,19 +45,31 @@ export class KeyLife {
   /** So many bytes were sealed or opened. */
   used(bytes: number): void {
     this.#used += bytes
-    if (this.#used < this.#options.bytes) return
-    if (this.#used < 2 * this.#options.bytes) this.#due()
+    if (this.#used < this.#bytes) return
+    if (this.#used < 2 * this.#bytes) this.#due()
     else this.#over()
+  }
+
+  /** The peer asks for new keys. */
+  requested(): void {
+    const { clock } = this.#options
+    const left = PACE_AGE - (clock.elapsed() - this.#began)
+    if (left <= 0 || this.#used >= PACE_BYTES) return this.#due()
+    this.#paceTimer ??= clock.setTimer(() => this.#due(), left)
   }
 
   stop(): void {
     this.#timer?.cancel()
     this.#timer = undefined
+    this.#paceTimer?.cancel()
+    this.#paceTimer = undefined
   }
 
   #due(): void {
     if (this.#phase !== 'fresh') return
     this.#phase = 'due'
+    this.#paceTimer?.cancel()
+    this.#paceTimer = undefined
     this.#options.due()
   }
 

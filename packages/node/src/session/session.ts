@@ -58,7 +58,7 @@ export interface SessionOwner {
   onEstablished(session: Session): void
   /** The first record since then has come. */
   onAlive(session: Session): void
-  /** The keys should be renewed, or the peer asks for it. */
+  /** The keys should be renewed. Called once. */
   onKeysDue(session: Session): void
   onAcknowledgements(session: Session, acknowledgements: readonly Acknowledgement[]): void
   /** What is due to be acknowledged now. */
@@ -85,6 +85,7 @@ export class Session {
   #phase: Phase = 'noise'
   #endedBy: SessionEnd | undefined
   #keys: SessionKeys | undefined
+  #own: Setup | undefined
   #remote: Setup | undefined
   #remoteStreams = new Set<string>()
   #accepted = false
@@ -222,7 +223,8 @@ export class Session {
       this.#keys = new SessionKeys(secrets, this.peerId)
       this.#phase = 'setup'
       this.#channel.secure(secrets.sendRoot, secrets.receiveRoot)
-      this.#channel.send(this.#owner.setup())
+      this.#own = this.#owner.setup()
+      this.#channel.send(this.#own)
       for await (const message of this.#channel.messages()) {
         if (this.ended) return
         this.#heard()
@@ -392,7 +394,7 @@ export class Session {
         return this.#end(endByGoodbye(message.reason, this.peerId))
       case 'renew':
         // Who was dialed cannot begin one: it has nothing to do but to wait for it.
-        if (this.established && this.link.direction === 'outbound') this.#owner.onKeysDue(this)
+        if (this.established && this.link.direction === 'outbound') this.#keyLife.requested()
         return
       case 'unknown':
         return
@@ -413,7 +415,7 @@ export class Session {
     this.#application.end(new Error('the handshake is over'))
     this.link.established()
     this.#heartbeat.start()
-    this.#keyLife.start()
+    this.#keyLife.start(mayBeInFlight(this.#own as Setup) + mayBeInFlight(this.#remote as Setup))
     const fresh = this.renews === undefined ? '' : ' with fresh keys'
     this.#context.logger.debug(`session established${fresh}`, { peerId: this.peerId })
     this.#owner.onEstablished(this)
@@ -492,4 +494,9 @@ export class Session {
     this.#owner.onEnd(this, end)
     void this.#channel.close()
   }
+}
+
+/** Messages that may be half received by who says this: one for each name. */
+function mayBeInFlight({ streams, largestMessage }: Setup): number {
+  return streams.length * largestMessage
 }
