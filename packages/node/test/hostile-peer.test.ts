@@ -269,3 +269,34 @@ test('a remote with an RSA identity is not let in', async () => {
   expect(made.node.listPeers()).toEqual([])
   await rsa.stop()
 })
+
+test('half a session at the moment when a peer’s time is over does not keep what waits for it for ever', async () => {
+  const hand = new HandClock(600_000) // timeouts.resume
+  const node = new Node(
+    { identity: Identity.generate(), streams: ['x'], listen: ['/ip4/127.0.0.1/tcp/0'] },
+    hand.platform,
+  )
+  await node.start()
+  const identity = Identity.generate()
+  {
+    await using peer = await new RawPeer(identity).establish(node)
+    await eventually(() => node.getPeer(identity.peerId)?.state === 'established')
+    peer.link.abort(new Error('gone'))
+  }
+  await eventually(() => node.getPeer(identity.peerId)?.state === 'disconnected')
+  const waiting = node.send(identity.peerId, 'x', 'kept', { confirm: true }).catch((error: unknown) => error)
+  {
+    await using half = await new RawPeer(identity).connect(node)
+    half.stream.send([Uint8Array.of(0x80)]) // the beginning of a length
+    await eventually(() => hand.waiting === 1)
+    const sessions = (): boolean => node.listPeers().some(({ peerId }) => peerId === identity.peerId)
+    for (let turn = 0; turn < 200; turn++) await new Promise(setImmediate) // it has arrived
+    expect(sessions()).toBe(true)
+    hand.fire()
+    expect(node.getPeer(identity.peerId)?.state).toBe('disconnected')
+  }
+  await eventually(() => hand.waiting === 1) // it begins anew
+  hand.fire()
+  expect(await waiting).toMatchObject({ code: 'UNDELIVERED' })
+  await node.stop()
+})
