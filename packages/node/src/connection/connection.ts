@@ -338,7 +338,7 @@ export class PeerConnection implements SessionOwner {
       case 'attempting':
         return this.#apply({ type: 'dial' })
       case 'waiting':
-        if (!this.#sessions.underWay) this.#applyLost()
+        if (!this.#sessions.underWay) this.#applyLost(this.#attempts.reason, state.delay)
         return
       case 'idle':
         if (!this.#sessions.underWay) this.#applyLost() // else that session's end tells it
@@ -350,9 +350,14 @@ export class PeerConnection implements SessionOwner {
     }
   }
 
-  #applyLost(reason: Reason = this.#attempts.reason): void {
+  /** @param delay of a wait that begins now; of one in progress it is what is left */
+  #applyLost(reason: Reason = this.#attempts.reason, delay?: number): void {
     const { retry } = this.#attempts
-    this.#apply({ type: 'lost', reason, ...(retry === undefined ? {} : { retry }) })
+    this.#apply({
+      type: 'lost',
+      reason,
+      ...(retry === undefined ? {} : { retry: { ...retry, delay: delay ?? retry.delay } }),
+    })
   }
 
   /** `disconnected` comes when nothing is left that could replace the session. */
