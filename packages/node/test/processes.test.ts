@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -16,8 +16,8 @@ const newKey = (): string => join(folder, `${keys++}.key`)
 const heartbeat = { interval: 100, timeout: 500 }
 const reconnect = { baseDelay: 1, maxDelay: 20 }
 
-const received = (child: Child): [number, boolean][] =>
-  child.lines.flatMap((line) => {
+const received = (lines: readonly string[]): [number, boolean][] =>
+  lines.flatMap((line) => {
     const match = /^got (\d+)( again)?$/.exec(line)
     return match === null ? [] : [[Number(match[1]), match[2] !== undefined] as [number, boolean]]
   })
@@ -29,10 +29,15 @@ test('SIGKILL of the receiver, again and again: it is told to be another, gets w
   const key = newKey()
   await using bob = await makeNode({ streams: ['x'], heartbeat, reconnect })
   const established = bob.node.subscribeEvents({ types: ['established'] })
-  let child = spawnNode([program, 'receives', key, '-'])
+  const records: string[] = []
+  const live = (...listen: string[]): Child => {
+    const record = join(folder, `received-${records.length}`)
+    records.push(record)
+    return spawnNode([program, 'receives', key, '-', ...listen], { env: { ...process.env, RECORD: record } })
+  }
+  let child = live()
   const address = await addressOf(child)
   const id = await bob.node.connect(address)
-  const lives = [child]
   let sent = 0
   for (let life = 0; life < 4; life++) {
     await established.next()
@@ -44,28 +49,28 @@ test('SIGKILL of the receiver, again and again: it is told to be another, gets w
     if (life === 3) break
     child.kill('SIGKILL')
     expect(await child.ended).toBe('SIGKILL')
-    child = spawnNode([program, 'receives', key, '-', place(address)])
-    lives.push(child)
+    child = live(place(address))
     await sending
   }
   await bob.node.flush()
-  const last = lives.at(-1) as Child
-  await last.line(new RegExp(`^got ${sent}\\b`))
+  await child.line(new RegExp(`^got ${sent}\\b`))
   const seen = new Set<number>()
-  for (const life of lives) {
+  const lifetimes = records.map((record) => received(readFileSync(record, 'utf8').split('\n')))
+  for (const life of lifetimes) {
     let before: number | undefined
-    for (const [number, again] of received(life)) {
+    for (const [number, again] of life) {
       if (before !== undefined) expect(number).toBe(before + 1)
       if (seen.has(number)) expect([number, again]).toEqual([number, true]) // none comes twice without its mark
       seen.add(number)
       before = number
     }
   }
-  expect(seen.size).toBe(sent)
+  const missing = Array.from({ length: sent }, (_, i) => i + 1).filter((number) => !seen.has(number))
+  expect(missing).toEqual([])
   const told = bob.events.filter((event) => event.type === 'established').map(({ resumed }) => resumed)
   expect(told).toEqual([false, false, false, false])
-  last.kill('SIGTERM')
-  expect(await last.ended).toBe(0)
+  child.kill('SIGTERM')
+  expect(await child.ended).toBe(0)
 })
 
 test('SIGKILL of the sender, again and again: what came of each life is in order from its first, and nothing comes twice', async () => {
@@ -103,7 +108,7 @@ test('SIGSTOP for longer than the heartbeat’s time-out, then SIGCONT: silence 
     await bob.node.flush(id)
   }
   await child.line(new RegExp(`^got ${sent}$`))
-  expect(received(child)).toEqual(Array.from({ length: sent }, (_, i) => [i + 1, false]))
+  expect(received(child.lines)).toEqual(Array.from({ length: sent }, (_, i) => [i + 1, false]))
   const told = bob.events.filter((event) => event.type === 'established').map(({ resumed }) => resumed)
   expect(told).toEqual([false, ...told.slice(1).map(() => true)])
   child.kill('SIGTERM')

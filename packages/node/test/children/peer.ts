@@ -1,5 +1,8 @@
 // One of two programs that talk: receives and prints numbers, or sends them. SIGTERM stops it at any instant.
-// Nothing is imported before the signal is listened to.
+// Nothing of ours is imported before the signal is listened to. What it has consumed is in the file RECORD before it is
+// acknowledged: what was printed may still be on its way in this process when it is killed.
+import { appendFileSync } from 'node:fs'
+
 const ending = new AbortController()
 let signals = 0
 process.on('SIGTERM', () => {
@@ -10,6 +13,7 @@ console.log('armed')
 
 const { GlueberryError, Identity, Node } = await import('@glueberry/node')
 const [role, key, target, listen] = process.argv.slice(2) as [string, string, string, string?]
+const record = process.env['RECORD']
 const node = new Node({
   identity: await Identity.loadOrCreate(key),
   streams: ['x'],
@@ -27,7 +31,9 @@ node.on(['established', 'reconnecting', 'disconnected'], (event) => {
   console.log(`${event.type}${resumed}${event.type === 'reconnecting' ? ` after ${event.delay}` : ''}`)
 })
 node.handle('x', (message) => {
-  console.log(`got ${message.text()}${message.redelivered ? ' again' : ''}`)
+  const line = `got ${message.text()}${message.redelivered ? ' again' : ''}`
+  if (record !== undefined) appendFileSync(record, `${line}\n`)
+  console.log(line)
 })
 
 try {
@@ -48,5 +54,3 @@ try {
 }
 await node.stop()
 console.log(`stopped ${stops} times, ${Math.min(signals, 1)} signals`)
-
-export {}
