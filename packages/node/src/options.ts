@@ -363,12 +363,11 @@ export function verifyOptions(options: NodeOptions<string>): Settings {
   }
 
   const { metrics } = options
-  if (metrics !== undefined && !isObject(metrics)) expect(false, 'metrics', 'an object', metrics)
-  else
+  if (expect(metrics === undefined || isObject(metrics), 'metrics', 'an object', metrics) && metrics !== undefined) {
     for (const method of ['counter', 'gauge', 'histogram'] as const) {
-      const got = (metrics as Partial<Metrics> | undefined)?.[method]
-      expect(metrics === undefined || typeof got === 'function', `metrics.${method}`, 'a function', got)
+      expect(typeof metrics[method] === 'function', `metrics.${method}`, 'a function', metrics[method])
     }
+  }
 
   if (problems.length === 0) problems.push(...budgetProblems(flow, limits.messageSize, streams.length))
   if (problems.length > 0) throw invalid(problems)

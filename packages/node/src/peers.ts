@@ -4,6 +4,7 @@ import type { AddressBook, BookEntry } from './address-book/address-book.ts'
 import type { Clock } from './clock.ts'
 import { Admission } from './connection/admission.ts'
 import { Blocklist } from './connection/blocklist.ts'
+import { noAddress } from './connection/connection.ts'
 import { GlueberryError } from './errors.ts'
 import type { EventHub, PeerState } from './events.ts'
 import { seedOf } from './identity.ts'
@@ -205,12 +206,7 @@ export class Peers {
 
   async connect({ peerId, addresses }: Target, signal: AbortSignal | undefined): Promise<void> {
     this.#checkPeer(peerId)
-    if (addresses.length === 0 && !this.#peers.has(peerId)) {
-      throw new GlueberryError('PEER_UNKNOWN', `no address of ${peerId} is known`, {
-        peerId,
-        hint: 'connect with a multiaddr, or add the peer with addPeer',
-      })
-    }
+    if (addresses.length === 0 && !this.#peers.has(peerId)) throw noAddress(peerId)
     await this.#obtain(peerId).connect(addresses, signal)
   }
 

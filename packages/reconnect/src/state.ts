@@ -152,16 +152,15 @@ function failed<C>(
 ): { machine: Machine<C>; effects: readonly Effect<C>[] } {
   const reject = { type: 'reject', error } as const
   if (!machine.keeps) return { machine: initialMachine(), effects: [reject] }
-  if (machine.asked) {
-    const { machine: after, effects } = next({ ...machine, asked: false }, error, policy)
-    return { machine: after, effects: [...effects, reject] }
-  }
-  const tried = { ...machine, failures: machine.failures + 1, lastError: error }
-  if (policy.giveUp(error, machine.lastError)) {
-    return { machine: { ...initialMachine<C>(), state: { name: 'failed', error } }, effects: [reject] }
-  }
-  const { machine: after, effects } = next(tried, error, policy)
+  const { asked, lastError } = machine
+  if (!asked && policy.giveUp(error, lastError)) return { machine: givenUp(error), effects: [reject] }
+  const counted = asked ? machine : { ...machine, failures: machine.failures + 1, lastError: error }
+  const { machine: after, effects } = next({ ...counted, asked: false }, error, policy)
   return { machine: after, effects: [...effects, reject] }
+}
+
+function givenUp<C>(error: unknown): Machine<C> {
+  return { ...initialMachine<C>(), state: { name: 'failed', error } }
 }
 
 /** After a failure: waits for the next attempt, unless there have been enough. */
@@ -170,14 +169,10 @@ function next<C>(
   error: unknown,
   { maxAttempts, delay: delayOf }: Policy,
 ): { machine: Machine<C>; effects: readonly Effect<C>[] } {
-  if (maxAttempts >= 0 && machine.failures >= maxAttempts) {
-    return { machine: { ...initialMachine<C>(), state: { name: 'failed', error } }, effects: [] }
-  }
+  if (maxAttempts >= 0 && machine.failures >= maxAttempts) return { machine: givenUp(error), effects: [] }
   const attempt = machine.failures + 1
   const delay = delayOf(attempt, error)
-  if (typeof delay !== 'number') {
-    return { machine: { ...initialMachine<C>(), state: { name: 'failed', error: delay } }, effects: [] }
-  }
+  if (typeof delay !== 'number') return { machine: givenUp(delay), effects: [] }
   return {
     machine: { ...machine, state: { name: 'waiting', attempt, delay, error } },
     effects: [{ type: 'wait', delay }],

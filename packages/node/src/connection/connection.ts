@@ -43,7 +43,7 @@ export interface ConnectionOptions {
   refuses(): Refusal | undefined
   /** The state has changed, by this input; the events follow it. */
   changed(state: ConnectionState, events: readonly ConnectionEvent[], input: ConnectionInput): void
-  /** No further attempt will be made, for this reason. */
+  /** No further attempt will be made. */
   gaveUp(): void
   /** Nothing is going on any more that could lead to a session. */
   idle(): void
@@ -61,8 +61,6 @@ export class PeerConnection implements SessionOwner {
   #current: Session | undefined
   /** Why the established session went, while another one may still replace it. */
   #lost: SessionEnd | undefined
-  /** The session whose keys are being renewed, or were last. */
-  #renewed: Session | undefined
   /** How often `disconnect` was called: who waits since before is not waiting for what comes after. */
   #disconnects = 0
   #cooldownTimer: Cancellable | undefined // in state cooldown
@@ -228,9 +226,9 @@ export class PeerConnection implements SessionOwner {
       const error = new GlueberryError('CONNECT_FAILED', `the connection to ${peerId} broke`, { peerId })
       other.abandon({ kind: 'io', error })
     }
+    if (this.#state.name === 'cooldown') return session.refuse(COOLING_DOWN) // it began while this session was on its way
     if (this.#instances.saw((session.remote as Setup).instance, clock.elapsed()))
       return this.#refuseTwins(`two running programs have the identity ${peerId}`)
-    if (this.#state.name === 'cooldown') return session.refuse(COOLING_DOWN) // it began while this session was on its way
     if (this.#sessions.onSetup(session) === 'duplicate') return session.goodbye('duplicate', { kind: 'local' })
     this.#apply({ type: 'authenticated', direction: session.link.direction })
     const { renews } = session
@@ -265,9 +263,7 @@ export class PeerConnection implements SessionOwner {
   }
 
   onKeysDue(session: Session): void {
-    if (session !== this.#current || session === this.#renewed) return // one renewal at a time, whoever asks for it
-    this.#renewed = session
-    void this.#renew(session)
+    if (session === this.#current) void this.#renew(session)
   }
 
   onAcknowledgements(session: Session, acknowledgements: readonly Acknowledgement[]): void {
@@ -300,13 +296,13 @@ export class PeerConnection implements SessionOwner {
 
   /** Two programs run with one identity, the peer's or our own: neither is talked to for a while. */
   #refuseTwins(text: string): void {
+    if (this.#state.name === 'cooldown') return
     const { peerId, context } = this.#options
     const refusal: Refusal = { code: 'identity-in-use', reason: 'two running programs have this identity' }
     const error = new GlueberryError('IDENTITY_IN_USE', text, {
       peerId,
       hint: 'give each running program an identity of its own',
     })
-    if (this.#state.name === 'cooldown') return
     context.report(error)
     for (const session of this.#sessions.all) session.refuse(refusal)
     this.#coolDown({ kind: 'authentication', error })
@@ -435,7 +431,8 @@ function calledOff(peerId: PeerId): GlueberryError {
   return new GlueberryError('CONNECT_FAILED', 'the attempt was called off', { peerId })
 }
 
-function noAddress(peerId: PeerId): GlueberryError {
+/** There is nothing to dial. */
+export function noAddress(peerId: PeerId): GlueberryError {
   return new GlueberryError('PEER_UNKNOWN', `no address of ${peerId} is known`, {
     peerId,
     hint: 'connect with a multiaddr, or add the peer with addPeer',
