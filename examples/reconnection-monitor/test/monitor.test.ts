@@ -5,7 +5,9 @@ import { expect, test } from 'vitest'
 const main = fileURLToPath(new URL('../src/main.ts', import.meta.url))
 
 test('the line is cut again and again, and nothing is lost or doubled: lines, a summary, exit code 0', async () => {
-  await using child = spawnNode([main, '--seconds', '4', '--every', '300'])
+  await using child = spawnNode([main, '--seconds', '1000', '--every', '300'])
+  await child.line(/ cuts ([3-9]|\d\d) .* sent \d{3,} /) // however long that takes here
+  child.kill('SIGTERM')
   expect([await child.ended, child.errorLines]).toEqual([0, []])
   expect(child.lines[0]).toMatch(/^lost 0 · duplicated 0 · \w+.* · cuts \d+ · buffered \d+ · sent \d+ · received \d+$/)
   const summary = /: (\d+) cuts, (\d+) reconnects, (\d+) sent, (\d+) received, 0 lost, 0 duplicated, 0 given up$/.exec(
@@ -34,6 +36,12 @@ test('a sender that dies shows in the verdict and the exit code', async () => {
   process.kill(Number(sender.stdout.trim()), 'SIGKILL')
   expect(await child.ended).toBe(1)
   expect(JSON.parse(child.lines.at(-1) as string)).toMatchObject({ type: 'summary', ok: false })
+})
+
+test('it ends by itself after --seconds', async () => {
+  await using child = spawnNode([main, '--seconds', '2', '--manual'])
+  await child.ended
+  expect(child.lines.at(-1)).toMatch(/0 cuts, 0 reconnects, \d+ sent, \d+ received, 0 lost, 0 duplicated, 0 given up$/)
 })
 
 test('wrong options are explained', async () => {

@@ -478,7 +478,7 @@ test('a peer that is blocked for a time comes back by itself when that is over; 
   const { peerId } = alice.node
   await bob.node.addPeer(peerId, alice.node.addrs)
   await eventually(() => alice.node.health().peers.established === 1)
-  await alice.node.blockPeer(bob.node.peerId, { duration: 100 })
+  await alice.node.blockPeer(bob.node.peerId, { duration: 2000 })
   await eventually(() => bob.events.filter(({ type }) => type === 'reconnecting').length > 2)
   await eventually(() => bob.node.getPeer(peerId)?.state === 'established')
   await alice.node.blockPeer(bob.node.peerId)

@@ -108,8 +108,8 @@ test('a half-closed connection, and one that is closed as soon as it is accepted
     await using proxy = await FaultProxy.to(alice.node.addrs[0] as string)
     proxy.plan((connection) => (connection === 0 ? fault : { kind: 'none' }))
     await using bob = await expectRecovery(alice, proxy, {
-      timeouts: { connect: 500, handshake: 500 },
-      heartbeat: { interval: 50, timeout: 200 },
+      timeouts: { connect: 2000, handshake: 2000 },
+      heartbeat: { interval: 500, timeout: 2000 },
     })
     await bob.node.stop()
   }
@@ -162,7 +162,7 @@ test('cut while a window is full and nobody reads: what waits goes on waiting, a
 })
 
 test('a peer that goes silent is noticed by its silence, and found again; one that is slow is not', async () => {
-  const options = { streams: ['x'], heartbeat: { interval: 100, timeout: 400 }, reconnect: quick } as const
+  const options = { streams: ['x'], heartbeat: { interval: 500, timeout: 2000 }, reconnect: quick } as const
   await using alice = await makeNode(options)
   await using bob = await makeNode(options)
   await using proxy = await FaultProxy.to(alice.node.addrs[0] as string)
@@ -181,7 +181,7 @@ test('a peer that goes silent is noticed by its silence, and found again; one th
   slow.plan({ kind: 'delay', milliseconds: 150 })
   await using carol = await makeNode(options)
   await carol.node.connect(slow.address)
-  for (let i = 0; i < 5; i++) await carol.node.send(id, 'x', 'slowly', { confirm: true }) // 300 ms each, more than a time-out together
+  for (let i = 0; i < 8; i++) await carol.node.send(id, 'x', 'slowly', { confirm: true }) // 300 ms each, more than a time-out together
   expect(carol.events.filter(({ type }) => type === 'disconnected')).toEqual([])
 })
 

@@ -27,7 +27,7 @@ const place = (address: Multiaddr): Multiaddr => address.replace(/\/p2p\/.*/, ''
 
 test('SIGKILL of the receiver, again and again: it is told to be another, gets what it had not consumed, marked, and misses nothing', async () => {
   const key = newKey()
-  await using bob = await makeNode({ streams: ['x'], heartbeat, reconnect })
+  await using bob = await makeNode({ streams: ['x'], reconnect })
   const established = bob.node.subscribeEvents({ types: ['established'] })
   const records: string[] = []
   const live = (...listen: string[]): Child => {
@@ -75,7 +75,7 @@ test('SIGKILL of the receiver, again and again: it is told to be another, gets w
 
 test('SIGKILL of the sender, again and again: what came of each life is in order from its first, and nothing comes twice', async () => {
   const key = newKey()
-  await using alice = await makeNode({ streams: ['x'], heartbeat })
+  await using alice = await makeNode({ streams: ['x'] })
   const lives: number[][] = []
   alice.node.handle('x', (message) => {
     const { sequence, redelivered } = message

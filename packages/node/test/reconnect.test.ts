@@ -4,6 +4,7 @@ import { collect, eventually, FaultProxy, makeNode } from '@glueberry/testkit'
 import { expect, test } from 'vitest'
 import { InstanceWatch } from '../src/connection/instance-watch.ts'
 import { Identity, Node, type NodeEvent, type PeerId } from '../src/index.ts'
+import { HandClock } from './support/hand-clock.ts'
 
 const quick = { baseDelay: 1, maxDelay: 20 }
 /** A wait that no test sees the end of. */
@@ -243,18 +244,24 @@ test('what is asked for during a cooldown begins when it is over, and is no fail
     timeouts: { cooldown: 20 },
     handshake: async (peer) => (++runs === 1 ? peer.refuse('not yet') : peer.accept()),
   })
-  await using bob = await makeNode({
-    streams: ['x'],
-    reconnect: { ...quick, maxAttempts: 1 },
-    timeouts: { cooldown: 60 },
-  })
+  const hand = new HandClock(60_000) // timeouts.cooldown
+  await using bob = new Node(
+    { identity: Identity.generate(), streams: ['x'], reconnect: { ...quick, maxAttempts: 1 } },
+    hand.platform,
+  )
+  const events: NodeEvent[] = []
+  bob.on('*', (event) => void events.push(event))
+  await bob.start()
   const { peerId } = alice.node
-  await expect(bob.node.connect(alice.node.addrs)).rejects.toMatchObject({ code: 'HANDSHAKE_REFUSED' })
-  await bob.node.addPeer(peerId, alice.node.addrs)
-  expect(bob.node.getPeer(peerId)?.state).toBe('cooldown')
-  await expect(bob.node.connect(peerId)).rejects.toMatchObject({ code: 'COOLDOWN' })
-  await eventually(() => bob.node.getPeer(peerId)?.state === 'established')
-  expect(types(bob.events)).toEqual([
+  await expect(bob.connect(alice.node.addrs)).rejects.toMatchObject({ code: 'HANDSHAKE_REFUSED' })
+  await bob.addPeer(peerId, alice.node.addrs)
+  expect(bob.getPeer(peerId)?.state).toBe('cooldown')
+  await expect(bob.connect(peerId)).rejects.toMatchObject({ code: 'COOLDOWN' })
+  await eventually(() => alice.node.getPeer(bob.peerId)?.state !== 'cooldown')
+  hand.fire()
+  await eventually(() => bob.getPeer(peerId)?.state === 'established')
+  await eventually(() => events.at(-1)?.type === 'established')
+  expect(types(events)).toEqual([
     'connecting',
     'connected',
     'disconnected',

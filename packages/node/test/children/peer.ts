@@ -18,7 +18,6 @@ const node = new Node({
   identity: await Identity.loadOrCreate(key),
   streams: ['x'],
   listen: [listen ?? '/ip4/127.0.0.1/tcp/0'],
-  heartbeat: { interval: 100, timeout: 500 },
   reconnect: { baseDelay: 1, maxDelay: role === 'waits' ? 3_600_000 : 20, jitter: 'none', factor: 1000 },
   signal: ending.signal,
 })
