@@ -2,12 +2,13 @@ import { noise } from '@chainsafe/libp2p-noise'
 import { yamux } from '@chainsafe/libp2p-yamux'
 import { privateKeyFromRaw } from '@libp2p/crypto/keys'
 import type { Connection, ConnectionGater, Stream } from '@libp2p/interface'
-import { tcp } from '@libp2p/tcp'
+import { type TCPSocketOptions, tcp } from '@libp2p/tcp'
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
 import { createLibp2p, type Libp2p, type Libp2pOptions } from 'libp2p'
 import type { Clock } from './clock.ts'
 import { GlueberryError } from './errors.ts'
 import { Libp2pLink } from './libp2p-link.ts'
+import { gatherWrites, SOCKET_QUEUE } from './libp2p-speed.ts'
 import { Libp2pByteStream } from './libp2p-stream.ts'
 import { noiseCrypto } from './noise-crypto.ts'
 import { type PeerId, parsePeerId } from './peer-id.ts'
@@ -23,8 +24,8 @@ import {
 
 // The only file that knows libp2p. Its facts and traps are written down in ARCHITECTURE.md.
 
-/** One record of ours travels in one yamux frame, and that in one Noise frame. */
-const YAMUX_FRAME = 65_507
+/** Node's own option, for both kinds of sockets, which the types of libp2p do not know. */
+const SOCKET_OPTIONS: TCPSocketOptions & { highWaterMark: number } = { highWaterMark: SOCKET_QUEUE }
 /** An inbound connection has its Noise and yamux by then, in milliseconds; libp2p's own 10 s would hold a slot too long. */
 const UPGRADE_TIMEOUT = 5000
 /** Each direction may have a stream for each of 64 names, twice while keys are renewed. */
@@ -67,14 +68,11 @@ export class Libp2pHost implements Host {
       start: false,
       privateKey: privateKeyFromRaw(privateKey),
       addresses: { ...libp2p.addresses, listen: [...listen, ...(libp2p.addresses?.listen ?? [])] },
-      transports: [tcp(), ...(libp2p.transports ?? [])],
+      transports: [tcp({ dialOpts: SOCKET_OPTIONS, listenOpts: SOCKET_OPTIONS }), ...(libp2p.transports ?? [])],
       connectionEncrypters: [noise({ crypto: noiseCrypto })],
       streamMuxers: [
-        yamux({
-          maxMessageSize: YAMUX_FRAME,
-          // Streams are never paused, so the window only has to keep the pipe full; above the read buffer it would abort.
-          streamOptions: { maxStreamWindowSize: 4 * 1024 * 1024 },
-        }),
+        // Streams are never paused, so the window only has to keep the pipe full; above the read buffer it would abort.
+        yamux({ streamOptions: { maxStreamWindowSize: 4 * 1024 * 1024 } }),
       ],
       ...(libp2p.services === undefined ? {} : { services: libp2p.services }),
       ...(libp2p.peerDiscovery === undefined ? {} : { peerDiscovery: libp2p.peerDiscovery }),
@@ -173,14 +171,19 @@ export class Libp2pHost implements Host {
         })
         return false
       },
-      denyInboundEncryptedConnection: (peerId) =>
-        peerId.type !== 'Ed25519' || !handlers.admitsPeer(parsePeerId(String(peerId))),
-      denyOutboundEncryptedConnection: (peerId) => peerId.type !== 'Ed25519',
+      denyInboundEncryptedConnection: (peerId, connection) => {
+        gatherWrites(connection)
+        return peerId.type !== 'Ed25519' || !handlers.admitsPeer(parsePeerId(String(peerId)))
+      },
+      denyOutboundEncryptedConnection: (peerId, connection) => {
+        gatherWrites(connection)
+        return peerId.type !== 'Ed25519'
+      },
     }
   }
 
   #accept(then: (link: Libp2pLink, stream: ByteStream) => void): (stream: Stream, connection: Connection) => void {
-    return (stream, connection) => then(this.#link(connection), new Libp2pByteStream(stream, this.#options))
+    return (stream, connection) => then(this.#link(connection), new Libp2pByteStream(stream, connection, this.#options))
   }
 
   #link(connection: Connection): Libp2pLink {

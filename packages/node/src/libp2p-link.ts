@@ -40,7 +40,7 @@ export class Libp2pLink implements Link {
   async openStream(protocol: string, signal: AbortSignal): Promise<ByteStream> {
     try {
       const stream = await this.#connection.newStream(protocol, { signal, maxOutboundStreams: this.#options.streams })
-      return new Libp2pByteStream(stream, this.#options)
+      return new Libp2pByteStream(stream, this.#connection, this.#options)
     } catch (cause) {
       if (signal.aborted) throw signal.reason
       if (cause instanceof Error && cause.name === 'UnsupportedProtocolError') {

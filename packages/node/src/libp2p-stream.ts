@@ -1,7 +1,9 @@
-import type { Stream } from '@libp2p/interface'
+import type { Connection, Stream } from '@libp2p/interface'
 import { Uint8ArrayList } from 'uint8arraylist'
 import { type Clock, deadline } from './clock.ts'
 import { GlueberryError } from './errors.ts'
+import { announceHalves } from './libp2p-speed.ts'
+import { freeWhole } from './memory.ts'
 import type { ByteStream } from './transport.ts'
 
 /** A graceful close takes no longer, in milliseconds. */
@@ -28,6 +30,7 @@ export class Libp2pByteStream implements ByteStream {
   readonly #stream: Stream
   readonly #clock: Clock
   readonly #unreadMax: number
+  readonly #encrypted: boolean
   readonly #over = Promise.withResolvers<void>()
   #unread: Uint8Array[] = []
   #unreadBytes = 0
@@ -35,11 +38,14 @@ export class Libp2pByteStream implements ByteStream {
   #error: Error | undefined
   #wake: (() => void) | undefined
 
-  constructor(stream: Stream, options: { readonly clock: Clock; readonly unreadMax: number }) {
+  constructor(stream: Stream, connection: Connection, options: { readonly clock: Clock; readonly unreadMax: number }) {
     this.#stream = stream
     this.#clock = options.clock
     this.#unreadMax = options.unreadMax
+    // Another transport of the user's may have other layers, which keep what they are given.
+    this.#encrypted = connection.multiplexer === '/yamux/1.0.0' && connection.encryption === '/noise'
     this.chunks = { [Symbol.asyncIterator]: () => this.#read() }
+    announceHalves(stream)
     // A `message` listener takes everything at once: libp2p's own iterators buffer without a limit, or abort at 4 MiB.
     stream.addEventListener('message', (event) => this.#push(event.data))
     stream.addEventListener('end', () => this.#end())
@@ -47,7 +53,10 @@ export class Libp2pByteStream implements ByteStream {
   }
 
   send(pieces: readonly Uint8Array[]): boolean {
-    return this.#stream.send(new Uint8ArrayList(...pieces))
+    const goesOn = this.#stream.send(new Uint8ArrayList(...pieces))
+    // True: nothing of it waits, Noise has encrypted all of it into memory of its own.
+    if (goesOn && this.#encrypted) for (const piece of pieces) freeWhole(piece)
+    return goesOn
   }
 
   get ended(): Promise<void> {

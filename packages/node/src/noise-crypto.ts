@@ -1,9 +1,11 @@
 import { createCipheriv, createDecipheriv, createSecretKey, type KeyObject } from 'node:crypto'
 import { defaultCrypto } from '@chainsafe/libp2p-noise/crypto'
 import { Uint8ArrayList } from 'uint8arraylist'
+import { freeWhole } from './memory.ts'
 
 // libp2p's Noise gives node:crypto the raw key at every frame, which imports it anew each time: 12 µs a frame.
-// Here each key becomes a KeyObject once. Short frames stay with libp2p-noise's own choice, WASM.
+// Here each key becomes a KeyObject once, and nothing is copied that need not be. Short frames stay with libp2p-noise's
+// own choice, WASM.
 
 type Encrypt = typeof defaultCrypto.chaCha20Poly1305Encrypt
 type Decrypt = typeof defaultCrypto.chaCha20Poly1305Decrypt
@@ -13,6 +15,8 @@ const OPTIONS = { authTagLength: 16 } as const
 const TAG_LENGTH = 16
 /** Below it, WASM is the faster one (libp2p-noise's own threshold). */
 const SHORT = 1200
+/** A frame holds no more. */
+const NOISE_FRAME_MAX = 65_535
 
 const keys = new WeakMap<Uint8Array, KeyObject>()
 
@@ -25,26 +29,43 @@ function keyObject(key: Uint8Array): KeyObject {
   return object
 }
 
+/** What is to be sealed lies here for the length of one call: one call of the cipher, and one write to the socket, instead of several. */
+const scratch = new Uint8Array(NOISE_FRAME_MAX)
+
+function joined(list: Iterable<Uint8Array>): Uint8Array {
+  let length = 0
+  for (const part of list) {
+    scratch.set(part, length)
+    length += part.length
+  }
+  return scratch.subarray(0, length)
+}
+
 const encrypt: Encrypt = (plaintext, nonce, ad, key) => {
   if (plaintext.byteLength < SHORT) return defaultCrypto.chaCha20Poly1305Encrypt(plaintext, nonce, ad, key)
   const cipher = createCipheriv(ALGORITHM, keyObject(key), nonce, OPTIONS)
   cipher.setAAD(ad, { plaintextLength: plaintext.byteLength })
   const sealed = new Uint8ArrayList()
-  if (plaintext instanceof Uint8Array) sealed.append(cipher.update(plaintext))
-  else for (const part of plaintext) sealed.append(cipher.update(part))
+  sealed.append(cipher.update(plaintext instanceof Uint8Array ? plaintext : joined(plaintext)))
   cipher.final()
   sealed.append(cipher.getAuthTag())
   return sealed as unknown as ReturnType<Encrypt> // uint8arraylist 3 here, 2 in its types
 }
 
 const decrypt: Decrypt = (ciphertext, nonce, ad, key, target) => {
-  if (ciphertext.byteLength < SHORT) return defaultCrypto.chaCha20Poly1305Decrypt(ciphertext, nonce, ad, key, target)
+  // Without the target, so that the plaintext does not lie in what the socket read, whose memory is given back below.
+  if (ciphertext.byteLength < SHORT) return defaultCrypto.chaCha20Poly1305Decrypt(ciphertext, nonce, ad, key)
   const end = ciphertext.byteLength - TAG_LENGTH
   const decipher = createDecipheriv(ALGORITHM, keyObject(key), nonce, OPTIONS)
   decipher.setAAD(ad, { plaintextLength: end })
   decipher.setAuthTag(ciphertext.subarray(end))
-  const opened = decipher.update(ciphertext.subarray(0, end))
+  // libp2p-noise gives as `target` the ciphertext itself, in one piece: mostly a copy, which is then no longer needed.
+  const contiguous = target ?? ciphertext.subarray(0, end)
+  const opened = decipher.update(contiguous)
   decipher.final() // throws when the tag does not verify
+  freeWhole(contiguous)
+  // What the socket read, where it ends with this frame: what came before in it has been opened before.
+  for (const chunk of ciphertext instanceof Uint8Array ? [ciphertext] : ciphertext) freeWhole(chunk, chunk.byteOffset)
   return opened
 }
 

@@ -1,4 +1,8 @@
 import { type ByteQueue, takeRecord } from '@glueberry/wire'
+import { freeWhole } from './memory.ts'
+
+/** The header of a yamux frame, which is what stands before a record in the buffer that libp2p's Noise has opened. */
+const YAMUX_HEADER = 12
 
 // Stages of a reader's pipeline, for it-pipe: a control stream and a data stream begin with the same two.
 
@@ -14,12 +18,16 @@ export function splitRecords(queue: ByteQueue): (chunks: AsyncIterable<Uint8Arra
   }
 }
 
-/** Opens each record. */
+/** Opens each record, and gives back the memory that it was in. */
 export function openRecords(
   open: (record: Uint8Array) => Uint8Array<ArrayBuffer>,
 ): (records: AsyncIterable<Uint8Array>) => AsyncGenerator<Uint8Array<ArrayBuffer>> {
   return async function* (records) {
-    for await (const record of records) yield open(record)
+    for await (const record of records) {
+      const plaintext = open(record)
+      freeWhole(record, YAMUX_HEADER)
+      yield plaintext
+    }
   }
 }
 

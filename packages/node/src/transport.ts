@@ -11,7 +11,7 @@ export type Direction = 'inbound' | 'outbound'
 
 /** One stream of bytes. */
 export interface ByteStream {
-  /** Queues the pieces, in order; false when the caller must wait for `writable` before it sends more. Throws when closed. */
+  /** Queues the pieces, in order, and takes their memory over; false when the caller must wait for `writable` before it sends more. Throws when closed. */
   send(pieces: readonly Uint8Array[]): boolean
   /** Resolves when there is room again; rejects when the stream closes first. */
   writable(): Promise<void>

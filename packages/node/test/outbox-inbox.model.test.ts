@@ -4,6 +4,7 @@ import { expect, test } from 'vitest'
 import { parsePeerId } from '../src/index.ts'
 import { Inbox } from '../src/stream/inbox.ts'
 import type { ReceivedMessage } from '../src/stream/message.ts'
+import { OpenedRecord } from '../src/stream/opened-record.ts'
 import { Outbox } from '../src/stream/outbox.ts'
 
 // The two ends of one name without anything between them but records, which may be lost at any place. Histories are
@@ -184,11 +185,13 @@ class World {
       const gap = this.inbox.open(this.open as Open)
       for (let i = 0; i < (gap?.count ?? 0); i++) expect(this.givenUp.has((gap?.from as number) + i)).toBe(true)
     }
+    const record = new OpenedRecord(plaintext)
     const cursor = new FrameCursor(plaintext)
     while (cursor.next()) {
-      if (cursor.type === FrameType.FRAGMENT) this.inbox.part(plaintext, cursor.start, cursor.end)
-      else this.inbox.message(plaintext, cursor.start, cursor.end, cursor.type === FrameType.CONFIRM, 0)
+      if (cursor.type === FrameType.FRAGMENT) this.inbox.part(record, cursor.start, cursor.end)
+      else this.inbox.message(record, cursor.start, cursor.end, cursor.type === FrameType.CONFIRM, 0)
     }
+    record.close()
   }
 
   /** The application takes what is there. */
@@ -260,7 +263,7 @@ test('a receiver that claims what it was never sent is found out', () => {
 
 test('an inbox refuses what passes its credit or its size, before it keeps it', () => {
   const world = new World()
-  const record = new Uint8Array(FIRST_WINDOW)
+  const record = new OpenedRecord(new Uint8Array(FIRST_WINDOW))
   world.inbox.open({ name: 'x', firstSequence: 1, redeliveredThrough: 0 })
   expect(() => world.inbox.message(record, 0, MESSAGE_SIZE + 1, false, 0)).toThrow(/larger than/)
   world.inbox.part(record, 0, MESSAGE_SIZE - 10)
@@ -274,7 +277,7 @@ test('an inbox refuses what passes its credit or its size, before it keeps it', 
 
 test('messages of a restarted sender count anew; those of its earlier life make room, and move no position', () => {
   const { inbox } = new World()
-  const record = new Uint8Array(100)
+  const record = new OpenedRecord(new Uint8Array(100))
   inbox.open({ name: 'x', firstSequence: 1, redeliveredThrough: 0 })
   for (let i = 0; i < 3; i++) inbox.message(record, 0, 1, false, 0)
   const early = inbox.take() as ReceivedMessage

@@ -1,10 +1,9 @@
 import { MESSAGE_OVERHEAD, type Open, type Position } from '@glueberry/wire'
 import { GlueberryError } from '../errors.ts'
+import { freeWhole } from '../memory.ts'
 import type { PeerId } from '../peer-id.ts'
 import { ReceivedMessage } from './message.ts'
-
-/** A message that is small beside its record is copied out of it, so that it cannot hold the whole record in memory. */
-const PIN_FACTOR = 2
+import type { OpenedRecord } from './opened-record.ts'
 
 export interface InboxOptions {
   readonly peerId: PeerId
@@ -18,6 +17,8 @@ export interface InboxOptions {
 /** How many parts a message may have: each costs memory of its own, which no credit counts. */
 const PARTS_EXTRA = 16
 const PART_USUAL = 1024
+/** What stands before a part in its record: its type and its length. */
+const PART_HEADER = 4
 
 /**
  * Messages of one peer on one name, from their record to their consumption: order, credit, position.
@@ -124,27 +125,20 @@ export class Inbox {
     return skipped.count > 0 && !fresh ? skipped : undefined
   }
 
-  /** Part of a message. The bytes are a view of their record. @throws GlueberryError `PROTOCOL` above the credit or the size limit */
-  part(record: Uint8Array<ArrayBuffer>, start: number, end: number): void {
+  /** Part of a message. @throws GlueberryError `PROTOCOL` above the credit or the size limit */
+  part(record: OpenedRecord, start: number, end: number): void {
     this.#admit(end - start, end - start)
     if (this.#parts.length > PARTS_EXTRA + this.#options.messageSize / PART_USUAL) {
       throw this.#protocolError('a message comes in too many parts')
     }
-    this.#parts.push(unpinned(record, start, end))
+    this.#parts.push(record.take(start, end))
     this.#partBytes += end - start
   }
 
   /** The rest of a message, or a whole one. @throws GlueberryError `PROTOCOL` above the credit or the size limit */
-  message(
-    record: Uint8Array<ArrayBuffer>,
-    start: number,
-    end: number,
-    confirm: boolean,
-    receivedAt: number,
-  ): ReceivedMessage {
+  message(record: OpenedRecord, start: number, end: number, confirm: boolean, receivedAt: number): ReceivedMessage {
     this.#admit(end - start, end - start + MESSAGE_OVERHEAD)
-    const last = unpinned(record, start, end)
-    const data = this.#parts.length === 0 ? last : this.#join(last)
+    const data = this.#parts.length === 0 ? record.take(start, end) : this.#join(record.bytes.subarray(start, end))
     const sequence = ++this.#received
     const message = new ReceivedMessage(
       this.peerId,
@@ -232,13 +226,15 @@ export class Inbox {
     this.#held += cost
   }
 
-  #join(last: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+  #join(last: Uint8Array): Uint8Array<ArrayBuffer> {
     const data = new Uint8Array(this.#partBytes + last.length)
     let offset = 0
-    for (const part of [...this.#parts, last]) {
+    for (const part of this.#parts) {
       data.set(part, offset)
       offset += part.length
+      freeWhole(part, PART_HEADER)
     }
+    data.set(last, offset)
     this.#parts = []
     this.#partBytes = 0
     return data
@@ -267,8 +263,4 @@ export class Inbox {
       },
     )
   }
-}
-
-function unpinned(record: Uint8Array<ArrayBuffer>, start: number, end: number): Uint8Array<ArrayBuffer> {
-  return (end - start) * PIN_FACTOR >= record.length ? record.subarray(start, end) : record.slice(start, end)
 }

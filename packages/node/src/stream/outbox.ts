@@ -1,4 +1,5 @@
 import { FrameBuffer, FrameCursor, FrameType, MESSAGE_OVERHEAD, RECORD_PLAINTEXT_MAX } from '@glueberry/wire'
+import { free } from '../memory.ts'
 
 /** The largest message that is kept in one frame; a larger one is cut into fragments. */
 const WHOLE_MAX = RECORD_PLAINTEXT_MAX - 4
@@ -291,6 +292,7 @@ export class Outbox {
     while (head !== undefined && head.last <= consumed) {
       this.#bytes -= head.end.bytes - this.#headMark.bytes
       if (this.#cursor?.batch === head) this.#cursor = undefined
+      free(head.frames.bytes.buffer)
       head = head.next
       this.#head = head
       if (head !== undefined) this.#headMark = head.start

@@ -4,6 +4,7 @@ import { GlueberryError } from '../errors.ts'
 import type { PeerId } from '../peer-id.ts'
 import { openRecords, splitRecords } from '../records.ts'
 import type { Inbox } from './inbox.ts'
+import { OpenedRecord } from './opened-record.ts'
 
 /** What a reader needs of its session and its peer. */
 export interface ReaderPort {
@@ -38,6 +39,7 @@ export async function readDataStream(
         let messages = 0
         let bytes = 0
         let redelivered = 0
+        const record = new OpenedRecord(plaintext)
         const cursor = new FrameCursor(plaintext)
         while (cursor.next()) {
           const { type, start, end } = cursor
@@ -49,14 +51,15 @@ export async function readDataStream(
           }
           if (inbox === undefined) throw violation(port.peerId, 'a stream does not begin with OPEN')
           if (type === FrameType.FIN) finished = true
-          else if (type === FrameType.FRAGMENT) inbox.part(plaintext, start, end)
+          else if (type === FrameType.FRAGMENT) inbox.part(record, start, end)
           else {
-            const message = inbox.message(plaintext, start, end, type === FrameType.CONFIRM, receivedAt)
+            const message = inbox.message(record, start, end, type === FrameType.CONFIRM, receivedAt)
             messages++
             bytes += message.data.length
             if (message.redelivered) redelivered++
           }
         }
+        record.close()
         if (inbox !== undefined && messages > 0) port.arrived(inbox, messages, bytes, redelivered)
       }
     },

@@ -1,6 +1,7 @@
 import { withSignal } from '../async.ts'
 import type { Clock } from '../clock.ts'
 import { type ErrorCode, GlueberryError } from '../errors.ts'
+import { free } from '../memory.ts'
 import type { PeerId } from '../peer-id.ts'
 import type { Abandoned, Outbox, SessionStart } from './outbox.ts'
 import type { SessionPort } from './port.ts'
@@ -197,6 +198,7 @@ export class Sender {
     for (let next = this.#waiting[0]; next !== undefined && this.#hasRoom(next.data.length); next = this.#waiting[0]) {
       this.#waiting.shift()
       next.accept(this.#accept(next.data, next.confirm))
+      free(next.data.buffer)
     }
     if (this.#outbox.sendable) this.#write(0)
   }

@@ -74,22 +74,22 @@ export class Writer {
     // Each turn of this loop follows an await: `#ended` is looked at before anything is taken from the outbox.
     while (!this.#ended) {
       const burst = shared() ? BURST_SHARED : BURST
-      const pieces: Uint8Array[] = []
+      let goesOn = true
       if (this.#opened === undefined && outbox.sendable) {
         // A record of its own, so that a full batch stays a full record.
         const { nextSequence: firstSequence, redeliveredThrough } = outbox
-        pieces.push(header, ...seal([encodeOpen({ name, firstSequence, redeliveredThrough })]))
+        goesOn = stream.send([header, ...seal([encodeOpen({ name, firstSequence, redeliveredThrough })])])
         this.#opened = opened
       }
-      for (let bytes = 0; bytes < burst; ) {
+      // Each record for itself: so it is one yamux frame and one Noise frame, which the receiver need not piece together.
+      for (let bytes = 0; goesOn && bytes < burst; ) {
         const record = outbox.nextRecord()
         if (record === undefined) break
-        for (const piece of seal(record)) {
-          pieces.push(piece)
-          bytes += piece.length
-        }
+        const pieces = seal(record)
+        for (const piece of pieces) bytes += piece.length
+        goesOn = stream.send(pieces)
       }
-      if (pieces.length > 0 && !stream.send(pieces)) await stream.writable()
+      if (!goesOn) await stream.writable()
       else if (outbox.sendable) await new Promise<void>((resolve) => clock.setImmediate(resolve))
       else {
         await new Promise<void>((resolve) => {

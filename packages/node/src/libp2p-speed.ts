@@ -1,0 +1,65 @@
+import type { MultiaddrConnection, Stream } from '@libp2p/interface'
+import { freeWhole } from './memory.ts'
+
+// Two places where js-libp2p spends more than all of our own work on a message (measured: docs/performance.md). Both
+// reach for what its packages do not export, so each looks first whether it is there, and else leaves all as it is:
+// another version may cost speed, but nothing else.
+
+/** Free room in a socket's queue, in bytes: a few records, so that the writer need not stop after each. */
+export const SOCKET_QUEUE: number = 256 * 1024
+
+/** The state of a yamux stream that both sides know. */
+const ESTABLISHED = 3
+
+interface Socket {
+  cork(): void
+  uncork(): void
+  write(piece: Uint8Array, done: (error?: Error | null) => void): boolean
+  readonly writableNeedDrain: boolean
+}
+
+/**
+ * A Noise frame comes in three pieces (length, ciphertext, tag), each of which would be a system call and a packet of its
+ * own. Here they are one; and the memory of each goes back as soon as it is written.
+ */
+export function gatherWrites(connection: MultiaddrConnection): void {
+  const tcp = connection as unknown as {
+    readonly socket?: Partial<Socket>
+    sendData?(pieces: Iterable<Uint8Array>): { sentBytes: number; canSendMore: boolean }
+  }
+  if (typeof tcp.socket?.cork !== 'function' || typeof tcp.sendData !== 'function') return
+  const socket = tcp.socket as Socket
+  tcp.sendData = (pieces) => {
+    let sentBytes = 0
+    socket.cork()
+    for (const piece of pieces) {
+      sentBytes += piece.byteLength
+      // What failed may still be on its way: that is left to the garbage collector.
+      socket.write(piece, (error) => (error == null ? freeWhole(piece) : undefined))
+    }
+    socket.uncork()
+    return { sentBytes, canSendMore: !socket.writableNeedDrain }
+  }
+}
+
+/**
+ * yamux tells the sender of new room at every frame: a frame back for each one, encrypted and sent before the application
+ * sees the message. Here it tells when half of the window is used, as the specification's own implementation does. And the
+ * window is wide from the start, because it is our credit that limits what a peer may send.
+ */
+export function announceHalves(stream: Stream): void {
+  const yamux = stream as unknown as {
+    state?: unknown
+    recvWindow?: number
+    recvWindowCapacity?: number
+    maxStreamWindowSize?: number
+    sendWindowUpdate?(): void
+  }
+  const { recvWindowCapacity, maxStreamWindowSize, sendWindowUpdate } = yamux
+  if (recvWindowCapacity === undefined || maxStreamWindowSize === undefined || sendWindowUpdate === undefined) return
+  yamux.recvWindow = maxStreamWindowSize
+  yamux.sendWindowUpdate = () => {
+    const { state, recvWindow, recvWindowCapacity } = yamux as Required<typeof yamux>
+    if (state !== ESTABLISHED || recvWindowCapacity < recvWindow / 2) sendWindowUpdate.call(yamux)
+  }
+}

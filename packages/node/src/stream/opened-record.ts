@@ -1,0 +1,44 @@
+import { freeWhole } from '../memory.ts'
+
+/** How many times its own size a message may hold in memory, by sharing a buffer with others. */
+const PIN_FACTOR = 8
+/** V8 keeps the bytes of so small an array in the object itself: a buffer to share would cost more. */
+const IN_OBJECT = 64
+const NO_SLAB = new Uint8Array(0)
+
+/** The plaintext of one record, and what is taken out of it: so that a small message that is kept does not keep all of it. */
+export class OpenedRecord {
+  readonly bytes: Uint8Array<ArrayBuffer>
+  #slab: Uint8Array<ArrayBuffer> = NO_SLAB
+  #used = 0
+  #viewed = false
+
+  constructor(plaintext: Uint8Array<ArrayBuffer>) {
+    this.bytes = plaintext
+  }
+
+  /** The bytes from `start` to `end`, to keep: a view where they are large beside the record, otherwise a copy. */
+  take(start: number, end: number): Uint8Array<ArrayBuffer> {
+    const { bytes } = this
+    const size = end - start
+    if (size * PIN_FACTOR >= bytes.length) {
+      this.#viewed = true
+      return bytes.subarray(start, end)
+    }
+    if (size <= IN_OBJECT) return bytes.slice(start, end)
+    // Some small ones share a buffer: one for each would cost more than its bytes.
+    if (size > this.#slab.length - this.#used || size * PIN_FACTOR < this.#slab.length) {
+      this.#slab = new Uint8Array(size * PIN_FACTOR)
+      this.#used = 0
+    }
+    const copy = this.#slab.subarray(this.#used, this.#used + size)
+    this.#used += size
+    copy.set(bytes.subarray(start, end))
+    return copy
+  }
+
+  /** Nothing more is taken: its memory is given back, unless it has been handed out. */
+  close(): void {
+    if (!this.#viewed) freeWhole(this.bytes)
+  }
+}

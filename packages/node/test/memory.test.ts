@@ -1,0 +1,89 @@
+import { Socket } from 'node:net'
+import { collect, pair } from '@glueberry/testkit'
+import fc from 'fast-check'
+import { expect, test, vi } from 'vitest'
+import { OpenedRecord } from '../src/stream/opened-record.ts'
+
+test('what is taken out of a record stays what it was, and holds at most eight times its own size', () => {
+  const sizes = fc.array(fc.oneof(fc.integer({ min: 0, max: 300 }), fc.integer({ min: 0, max: 20_000 })), {
+    maxLength: 60,
+  })
+  fc.assert(
+    fc.property(sizes, (lengths) => {
+      const plaintext = new Uint8Array(
+        Math.max(
+          1,
+          lengths.reduce((sum, length) => sum + length, 0),
+        ),
+      )
+      plaintext.forEach((_, i) => {
+        plaintext[i] = i * 31
+      })
+      const original = plaintext.slice()
+      const record = new OpenedRecord(plaintext)
+      let at = 0
+      const taken = lengths.map((length) => {
+        const start = at
+        at += length
+        return { start, end: at, bytes: record.take(start, at) }
+      })
+      record.close()
+      for (const { start, end, bytes } of taken) {
+        expect(Buffer.compare(bytes, original.subarray(start, end))).toBe(0)
+        expect(bytes.buffer.byteLength).toBeLessThanOrEqual(Math.max(64, 8 * bytes.length))
+      }
+    }),
+  )
+})
+
+test('the memory of a record goes back at once when nothing of it was handed out, and stays when something was', () => {
+  const copied = new OpenedRecord(new Uint8Array(65_000))
+  copied.take(0, 1000)
+  copied.close()
+  expect(copied.bytes.length).toBe(0)
+  const viewed = new OpenedRecord(new Uint8Array(65_000))
+  const view = viewed.take(0, 30_000)
+  viewed.close()
+  expect(view.length).toBe(30_000)
+  expect(view.buffer).toBe(viewed.bytes.buffer)
+})
+
+test('messages of every size around a record, and what is kept of them, are intact after thousands more', async () => {
+  await using both = await pair(['x'])
+  const { alice, bob, aliceId } = both
+  const sizes = [0, 1, 63, 64, 65, 1023, 8186, 8187, 8188, 65_480, 65_485, 65_486, 65_489, 65_507, 131_000, 1_048_576]
+  const inbox = alice.messages('x')
+  const kept: { size: number; fill: number; data: Uint8Array }[] = []
+  const reading = (async () => {
+    for (let i = 0; i < 40 * sizes.length; i++) {
+      const [message] = await collect(inbox, 1)
+      if (i % 7 === 0)
+        kept.push({ size: sizes[i % sizes.length] as number, fill: i % 251, data: message?.data as Uint8Array })
+    }
+  })()
+  const reused = new Uint8Array(1_048_576)
+  for (let i = 0; i < 40 * sizes.length; i++) {
+    reused.fill(i % 251) // the caller's memory is its own again as soon as `send` has returned
+    await bob.send(aliceId, 'x', reused.subarray(0, sizes[i % sizes.length]))
+  }
+  await reading
+  for (const { size, fill, data } of kept) {
+    expect(data.length).toBe(size)
+    expect(data.every((byte) => byte === fill)).toBe(true)
+  }
+})
+
+test('a frame is one write, and only now and then is one sent back for more room', async () => {
+  await using both = await pair(['x'])
+  const { alice, bob, aliceId } = both
+  alice.handle('x', () => {})
+  await bob.send(aliceId, 'x', 'first', { confirm: true })
+  using single = vi.spyOn(Socket.prototype as unknown as { _write(piece: Uint8Array): void }, '_write')
+  using gathered = vi.spyOn(Socket.prototype as unknown as { _writev(): void }, '_writev')
+  for (let i = 0; i < 100; i++) await bob.send(aliceId, 'x', new Uint8Array(65_000))
+  await bob.flush()
+  expect(single.mock.calls.filter(([piece]) => piece.length === 2)).toEqual([])
+  // A hundred records, and with them acknowledgements; libp2p alone would answer each with a frame of its own.
+  expect(gathered.mock.calls.length).toBeGreaterThanOrEqual(100)
+  expect(gathered.mock.calls.length).toBeLessThan(170)
+})
