@@ -40,6 +40,60 @@ test('a reader that never reads: its sender waits, other names go on, nothing is
   expect(bob.trySend(aliceId, 'unread', data)).toBe(true)
 })
 
+test('trySend is false at the high mark, stays so until half of the window is free, and send waits as long', async () => {
+  await using nodes = await pair(['x'], { alice: small })
+  const { alice, bob, aliceId } = nodes
+  const data = new Uint8Array(4 * KiB)
+  const accepted = await fill(() => bob.trySend(aliceId, 'x', data))
+  expect(bob.buffered(aliceId, 'x')).toEqual({ messages: accepted, bytes: accepted * 4 * KiB })
+  await using inbox = alice.messages('x')
+  for (let left = accepted - 1; left > accepted / 2; left--) {
+    await inbox.next()
+    await eventually(() => bob.buffered(aliceId, 'x').messages === left)
+    expect(bob.trySend(aliceId, 'x', data)).toBe(false)
+  }
+  let waits = true
+  const waiting = bob.send(aliceId, 'x', data).then(() => {
+    waits = false
+  })
+  await inbox.next()
+  await Promise.all([waiting, inbox.next()])
+  expect(waits).toBe(false)
+  await eventually(() => bob.trySend(aliceId, 'x', data))
+  const again = 1 + (await fill(() => bob.trySend(aliceId, 'x', data)))
+  expect(again).toBeGreaterThan(1) // what was freed is there to be filled, not only one place
+})
+
+test('a hundred peers that all send at full speed to a node that reads nothing stay within its budget; then all is read', async () => {
+  const [PEERS, MESSAGES, SIZE] = [100, 60, 1000]
+  const options = {
+    limits: { messageSize: 4 * KiB, pendingPerAddress: 200, connections: 300 },
+    flow: { window: 64 * KiB, peerBudget: 24 * KiB, nodeBudget: 100 * 24 * KiB },
+  }
+  await using hub = await makeNode({ streams: ['x'], ...options })
+  const peers = await Promise.all(Array.from({ length: PEERS }, () => makeNode({ streams: ['x'] })))
+  try {
+    const sending = peers.map(async ({ node }) => {
+      const id = await node.connect(hub.node.addrs)
+      for (let i = 0; i < MESSAGES; i++) await node.send(id, 'x', new Uint8Array(SIZE).fill(i))
+    })
+    const full = Math.floor((24 * KiB) / (SIZE + 256)) // of 60: so each of them waits
+    await eventually(() => hub.node.health().held === PEERS * full * (SIZE + 256))
+    expect(hub.node.health().held).toBeLessThanOrEqual(100 * 24 * KiB)
+    const next = new Map<string, number>()
+    let count = 0
+    for await (const { peerId, data } of hub.node.messages('x')) {
+      expect(data[0]).toBe(next.get(peerId) ?? 0)
+      next.set(peerId, (data[0] as number) + 1)
+      if (++count === PEERS * MESSAGES) break
+    }
+    await Promise.all(sending)
+    expect([...next.values()]).toEqual(Array(PEERS).fill(MESSAGES))
+  } finally {
+    await Promise.all(peers.map(({ node }) => node.stop()))
+  }
+})
+
 test('while a name is blocked, heartbeats and acknowledgements go on', async () => {
   const heartbeat = { interval: 20, timeout: 60_000 }
   await using nodes = await pair(['read', 'unread'], { alice: { ...small, heartbeat }, bob: { heartbeat } })

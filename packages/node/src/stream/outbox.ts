@@ -161,6 +161,11 @@ export class Outbox {
     return this.#spent + this.#queued + size + MESSAGE_OVERHEAD <= this.#limit
   }
 
+  /** Whether at most half of the peer's window is taken: there is as much room as there is kept. */
+  get belowLowMark(): boolean {
+    return this.#limit - this.#spent - this.#queued >= this.#bytes + this.messages * MESSAGE_OVERHEAD
+  }
+
   /** Whether something is queued that the credit allows to be sent now. */
   get sendable(): boolean {
     if (this.#queued === 0) return false

@@ -58,6 +58,8 @@ export class Sender {
   /** Ordered by sequence. */
   #watchers: Watcher[] = []
   #session: { readonly port: SessionPort; writer: Writer | undefined } | undefined
+  /** Something did not fit: nothing is accepted until the low mark, so that a sender is not woken for every message. */
+  #full = false
   #roused = 0 // bytes accepted since the writer was last roused
 
   constructor(options: SenderOptions) {
@@ -169,7 +171,9 @@ export class Sender {
 
   #hasRoom(size: number): boolean {
     if (this.#session === undefined) return this.#options.roomWhileAway()
-    return this.#outbox.fits(size)
+    if (this.#full && !this.#outbox.belowLowMark) return false
+    this.#full = !this.#outbox.fits(size)
+    return !this.#full
   }
 
   #accept(data: Uint8Array, confirm: boolean): number {
