@@ -116,6 +116,7 @@ const tasks = {
   chat: () => run(pinnedNode, [source, here('examples', 'chat', 'src', 'main.ts'), ...args]),
   reconnection: () => run(pinnedNode, [source, here('examples', 'reconnection-monitor', 'src', 'main.ts'), ...args]),
   fuzz: () => run(pinnedNode, [source, here('packages', 'wire', 'test', 'fuzz.ts'), ...args]),
+  bench: () => run(pinnedNode, [source, here('packages', 'benchmarks', 'src', 'main.ts'), ...args]),
   check: () => run(pinnedNode, [here('scripts', 'check.mjs')]),
   async test() {
     // With arguments only the tests that they name, without the checks around them.

@@ -1,0 +1,38 @@
+/** How long things are measured. */
+export interface Timing {
+  /** Milliseconds. */
+  readonly warmUp: number
+  readonly measured: number
+  /** Round trips that are measured, after a third as many to warm up. */
+  readonly trips: number
+  /** Peers that stay idle, for their memory. */
+  readonly idlePeers: readonly number[]
+  /** Messages that a slow application is sent, and that are kept. */
+  readonly slowMessages: number
+  readonly keptMessages: number
+  /** Starts and cuts that are measured. */
+  readonly recoveries: number
+  /** Names of the CPU profiles to write, if any. */
+  readonly profile?: string
+}
+
+export const FULL: Timing = {
+  warmUp: 700,
+  measured: 1500,
+  trips: 6000,
+  idlePeers: [100, 1000],
+  slowMessages: 1_000_000,
+  keptMessages: 100_000,
+  recoveries: 30,
+}
+
+/** Seconds in all: whether it works, not how fast. */
+export const SMOKE: Timing = {
+  warmUp: 20,
+  measured: 50,
+  trips: 60,
+  idlePeers: [3],
+  slowMessages: 2000,
+  keptMessages: 200,
+  recoveries: 2,
+}

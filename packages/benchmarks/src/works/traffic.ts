@@ -1,0 +1,53 @@
+import { PlayerProcess } from '../player-process.ts'
+import type { Case, Figures } from '../results.ts'
+import type { Timing } from './timing.ts'
+
+const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0)
+
+/** CPU seconds per million messages. */
+const cost = ({ user, system }: NodeJS.CpuUsage, messages: number): number => (user + system) / messages
+
+/** Messages one way, and where `both` both ways at once: how many a second the receiving applications get. */
+export async function traffic(measured: Case, timing: Timing, both: boolean): Promise<Figures> {
+  const { contender, size, names, peers } = measured
+  await using receiver = new PlayerProcess(timing.profile === undefined ? undefined : `${timing.profile}-receiver`)
+  await using sender = new PlayerProcess(timing.profile === undefined ? undefined : `${timing.profile}-sender`)
+  const options = { contender, size, names, duplex: false, echoFrom: Number.MAX_SAFE_INTEGER }
+  const { address } = await receiver.tell('open', { ...options, listens: true, endpoints: 1 })
+  const { address: back } = await sender.tell('open', { ...options, listens: both, endpoints: peers })
+  await sender.tell('connect', address)
+  if (both) await receiver.tell('connect', back)
+
+  const run = async (duration: number): Promise<Figures> => {
+    await receiver.tell('mark')
+    await sender.tell('mark')
+    const flood = { duration, names }
+    const [there, here] = await Promise.all([
+      sender.tell('flood', flood),
+      both ? receiver.tell('flood', flood) : undefined,
+    ])
+    const [arrived, returned] = await Promise.all([
+      receiver.tell('arrived', sum(there.sent)),
+      here === undefined ? undefined : sender.tell('arrived', sum(here.sent)),
+    ])
+    for (const end of [arrived, returned]) {
+      if (end !== undefined && end.wrong > 0) throw new Error(`${end.wrong} messages were not the next one`)
+    }
+    const rate = (1000 * arrived.received) / arrived.duration
+    const backRate = returned === undefined ? 0 : (1000 * returned.received) / returned.duration
+    const share = sum(there.sent) / there.sent.length
+    return {
+      perSecond: rate + backRate,
+      megabytes: ((rate + backRate) * size) / 1e6,
+      sendCpu: cost(there.cpu, arrived.received),
+      receiveCpu: cost(arrived.cpu, arrived.received),
+      // The slowest and the fastest of those who send, beside their fair share.
+      slowest: Math.min(...there.sent) / share,
+      fastest: Math.max(...there.sent) / share,
+    }
+  }
+  await run(timing.warmUp)
+  const figures = await run(timing.measured)
+  await Promise.all([sender.tell('close'), receiver.tell('close')])
+  return figures
+}
