@@ -14,7 +14,7 @@ export function tables(report: Report): string {
     small(report, 'cut', 'From a cut to the next message, in ms', ['cut']),
     idle(report),
     small(report, 'used', 'Memory of a name that is used once and left, in KiB', ['sender', 'receiver']),
-    small(report, 'kept', 'Memory of a message that the application keeps, in bytes', ['one in 1', 'one in 100']),
+    small(report, 'kept', 'Memory of a message that the application keeps, in bytes', ['one in 1', 'one in 20']),
     small(report, 'backlog', 'Memory of a message that waits for the other application, in bytes', [
       'sender',
       'receiver',

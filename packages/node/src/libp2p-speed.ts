@@ -1,5 +1,5 @@
 import type { MultiaddrConnection, Stream } from '@libp2p/interface'
-import { freeWhole } from './memory.ts'
+import { freeWhole, readBySocket } from './memory.ts'
 
 // Two places where js-libp2p spends more than all of our own work on a message (measured: docs/performance.md). Both
 // reach for what its packages do not export, so each looks first whether it is there, and else leaves all as it is:
@@ -8,6 +8,9 @@ import { freeWhole } from './memory.ts'
 /** Free room in a socket's queue, in bytes: a few records, so that the writer need not stop after each. */
 export const SOCKET_QUEUE: number = 256 * 1024
 
+/** libp2p's connection over TCP: another transport's may do more with what it sends. */
+const TCP_CONNECTION = 'TCPSocketMultiaddrConnection'
+
 /** The state of a yamux stream that both sides know. */
 const ESTABLISHED = 3
 
@@ -15,20 +18,23 @@ interface Socket {
   cork(): void
   uncork(): void
   write(piece: Uint8Array, done: (error?: Error | null) => void): boolean
+  prependListener(event: 'data', listener: (chunk: Uint8Array) => void): void
   readonly writableNeedDrain: boolean
 }
 
 /**
  * A Noise frame comes in three pieces (length, ciphertext, tag), each of which would be a system call and a packet of its
- * own. Here they are one; and the memory of each goes back as soon as it is written.
+ * own. Here they are one; and the memory of each goes back as soon as it is written, and of what is read when it is opened.
  */
 export function gatherWrites(connection: MultiaddrConnection): void {
   const tcp = connection as unknown as {
     readonly socket?: Partial<Socket>
     sendData?(pieces: Iterable<Uint8Array>): { sentBytes: number; canSendMore: boolean }
   }
-  if (typeof tcp.socket?.cork !== 'function' || typeof tcp.sendData !== 'function') return
+  if (connection.constructor.name !== TCP_CONNECTION || tcp.socket?.cork === undefined || tcp.sendData === undefined)
+    return
   const socket = tcp.socket as Socket
+  socket.prependListener('data', readBySocket)
   tcp.sendData = (pieces) => {
     let sentBytes = 0
     socket.cork()

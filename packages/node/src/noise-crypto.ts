@@ -1,7 +1,7 @@
 import { createCipheriv, createDecipheriv, createSecretKey, type KeyObject } from 'node:crypto'
 import { defaultCrypto } from '@chainsafe/libp2p-noise/crypto'
 import { Uint8ArrayList } from 'uint8arraylist'
-import { freeWhole } from './memory.ts'
+import { freeRead, freeWhole } from './memory.ts'
 
 // libp2p's Noise gives node:crypto the raw key at every frame, which imports it anew each time: 12 µs a frame.
 // Here each key becomes a KeyObject once, and nothing is copied that need not be. Short frames stay with libp2p-noise's
@@ -60,12 +60,13 @@ const decrypt: Decrypt = (ciphertext, nonce, ad, key, target) => {
   decipher.setAAD(ad, { plaintextLength: end })
   decipher.setAuthTag(ciphertext.subarray(end))
   // libp2p-noise gives as `target` the ciphertext itself, in one piece: mostly a copy, which is then no longer needed.
-  const contiguous = target ?? ciphertext.subarray(0, end)
-  const opened = decipher.update(contiguous)
+  // During its handshake it gives none, and still needs what it has read.
+  const opened = decipher.update(target ?? ciphertext.subarray(0, end))
   decipher.final() // throws when the tag does not verify
-  freeWhole(contiguous)
-  // What the socket read, where it ends with this frame: what came before in it has been opened before.
-  for (const chunk of ciphertext instanceof Uint8Array ? [ciphertext] : ciphertext) freeWhole(chunk, chunk.byteOffset)
+  if (target === undefined) return opened
+  freeWhole(target)
+  // Where what the socket read ends with this frame: what came before in it has been opened before.
+  for (const chunk of ciphertext instanceof Uint8Array ? [ciphertext] : ciphertext) freeRead(chunk)
   return opened
 }
 

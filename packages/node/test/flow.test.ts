@@ -64,6 +64,27 @@ test('trySend is false at the high mark, stays so until half of the window is fr
   expect(again).toBeGreaterThan(1) // what was freed is there to be filled, not only one place
 })
 
+test('a slow handler of an early message does not stop the others, where their order does not count', async () => {
+  await using nodes = await pair(['x'], { alice: small })
+  const { alice, bob, aliceId } = nodes
+  const later = Promise.withResolvers<void>()
+  let handled = 0
+  // The first waits for one that can only come when the mark has been met and left again.
+  alice.handle(
+    'x',
+    (message) => {
+      if (++handled === 100) later.resolve()
+      return message.sequence === 1 ? later.promise : undefined
+    },
+    { ordered: false, concurrency: 8 },
+  )
+  for (let i = 0; i < 200; i++) {
+    if (!bob.trySend(aliceId, 'x', new Uint8Array(4 * KiB))) await bob.send(aliceId, 'x', new Uint8Array(4 * KiB))
+  }
+  await bob.flush()
+  expect(handled).toBe(200)
+})
+
 test('a hundred peers that all send at full speed to a node that reads nothing stay within its budget; then all is read', async () => {
   const [PEERS, MESSAGES, SIZE] = [100, 60, 1000]
   const options = {

@@ -41,11 +41,39 @@ test('the memory of a record goes back at once when nothing of it was handed out
   copied.take(0, 1000)
   copied.close()
   expect(copied.bytes.length).toBe(0)
+  const alone = new OpenedRecord(new Uint8Array(65_000))
+  expect(alone.takeAlone(3, 65_000).buffer).toBe(alone.bytes.buffer)
+  expect(new OpenedRecord(new Uint8Array(65_000)).takeAlone(3, 64_999).buffer.byteLength).toBe(64_996)
   const viewed = new OpenedRecord(new Uint8Array(65_000))
   const view = viewed.take(0, 30_000)
   viewed.close()
   expect(view.length).toBe(30_000)
   expect(view.buffer).toBe(viewed.bytes.buffer)
+})
+
+test('who transfers the buffer of a message that shares it gets an error, and no other message is touched', async () => {
+  await using both = await pair(['x'])
+  const { alice, bob, aliceId } = both
+  const sizes = [20_000, 100_000, 9000, 9000, 1000, 1000, 1000, 64] // the second begins behind the first, in its record
+  for (const [i, size] of sizes.entries()) void bob.send(aliceId, 'x', new Uint8Array(size).fill(i + 1))
+  let transferred = 0
+  const inbox = alice.messages('x')
+  for (const [i, size] of sizes.entries()) {
+    const [message] = await collect(inbox, 1)
+    const data = message?.data as Uint8Array<ArrayBuffer>
+    expect(data.length).toBe(size)
+    expect(data.every((byte) => byte === i + 1)).toBe(true)
+    try {
+      structuredClone(data, { transfer: [data.buffer] })
+      transferred++
+      expect(data.length).toBe(0)
+    } catch (error) {
+      expect((error as Error).name).toBe('DataCloneError')
+    }
+  }
+  expect(transferred).toBeGreaterThan(0) // the one of 100,000 bytes is alone
+  await bob.flush()
+  expect(alice.health().held).toBe(0)
 })
 
 test('messages of every size around a record, and what is kept of them, are intact after thousands more', async () => {

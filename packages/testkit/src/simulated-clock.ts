@@ -63,6 +63,32 @@ export class SimulatedClock {
     this.#now = end
   }
 
+  /**
+   * The same, but lets promises settle after each: for whole programs, which await.
+   * `until` ends it early.
+   */
+  async pass(milliseconds: number, until: () => boolean = () => false): Promise<void> {
+    const end = this.#now + milliseconds
+    for (;;) {
+      await new Promise((resolve) => setImmediate(resolve)) // every promise that can settle has then settled
+      if (until()) return
+      if (this.#immediates.length > 0) {
+        for (const task of this.#immediates.splice(0)) task()
+        continue
+      }
+      let next: Timer | undefined
+      for (const timer of this.#timers) {
+        if (next === undefined || timer.due < next.due || (timer.due === next.due && timer.order < next.order))
+          next = timer
+      }
+      if (next === undefined || next.due > end) break
+      this.#timers.delete(next)
+      this.#now = Math.max(this.#now, next.due)
+      next.task()
+    }
+    this.#now = end
+  }
+
   /** The machine stands still: time passes, and nothing runs until the next `advance`. */
   stall(milliseconds: number): void {
     this.#now += milliseconds

@@ -31,8 +31,8 @@ export class Inbox {
   #queue: ReceivedMessage[] = []
   #first = 0 // index of the oldest in the queue
   #old = 0 // how many of the queue, from the front, are of an earlier instance of the sender
-  /** Taken and not yet settled, in order of sequence, with their cost. */
-  readonly #inFlight = new Map<ReceivedMessage, number>()
+  /** Taken and not yet settled, in order of sequence. */
+  readonly #inFlight = new Set<ReceivedMessage>()
   /** Those of them that are of an earlier instance. */
   readonly #oldInFlight = new Set<ReceivedMessage>()
   /** Messages whose sender waits for their consumption. */
@@ -87,7 +87,7 @@ export class Inbox {
   /** The sender runs as a new instance, which counts from 1. What is here stays, as an earlier instance's. */
   newInstance(): void {
     this.#old = this.waiting
-    for (const message of this.#inFlight.keys()) this.#oldInFlight.add(message)
+    for (const message of this.#inFlight) this.#oldInFlight.add(message)
     this.#received = 0
     this.#consumed = 0
   }
@@ -131,7 +131,7 @@ export class Inbox {
     if (this.#parts.length > PARTS_EXTRA + this.#options.messageSize / PART_USUAL) {
       throw this.#protocolError('a message comes in too many parts')
     }
-    this.#parts.push(record.take(start, end))
+    this.#parts.push(record.takeAlone(start, end))
     this.#partBytes += end - start
   }
 
@@ -166,7 +166,7 @@ export class Inbox {
       this.#old--
       this.#oldInFlight.add(message)
     }
-    this.#inFlight.set(message, message.data.length + MESSAGE_OVERHEAD)
+    this.#inFlight.add(message)
     return message
   }
 
@@ -175,9 +175,8 @@ export class Inbox {
    * Returns how soon the sender should learn of it.
    */
   settle(message: ReceivedMessage): 'now' | 'soon' {
-    const cost = this.#inFlight.get(message)
-    if (cost === undefined) return 'soon'
-    this.#inFlight.delete(message)
+    if (!this.#inFlight.delete(message)) return 'soon'
+    const { cost } = message
     this.#oldInFlight.delete(message)
     this.#held -= cost
     this.#taken += cost
@@ -248,7 +247,7 @@ export class Inbox {
 
   #moveConsumed(): void {
     if (this.#old > 0 || this.#oldInFlight.size > 0) return // an earlier instance's come first: they say nothing about this one's
-    const [oldest] = this.#inFlight.keys()
+    const [oldest] = this.#inFlight
     const next = oldest ?? this.#queue[this.#first]
     this.#consumed = next === undefined ? this.#received : next.sequence - 1
   }

@@ -1,3 +1,4 @@
+import { MESSAGE_OVERHEAD } from '@glueberry/wire'
 import type { PeerId } from '../peer-id.ts'
 
 /** A message as the application gets it. */
@@ -6,7 +7,7 @@ export interface Message<S extends string = string> {
   readonly peerId: PeerId
   /** The name that it came on. */
   readonly stream: S
-  /** Its bytes; yours to keep and to change. */
+  /** Its bytes; yours to keep and to change. Small ones may share a buffer with others: copy them before you transfer it. */
   readonly data: Uint8Array<ArrayBuffer>
   /** Its bytes as UTF-8; what is not UTF-8 becomes U+FFFD. */
   text(): string
@@ -27,6 +28,7 @@ export class ReceivedMessage implements Message {
   readonly sequence: number
   readonly redelivered: boolean
   readonly receivedAt: number
+  readonly #cost: number
 
   constructor(
     peerId: PeerId,
@@ -42,6 +44,12 @@ export class ReceivedMessage implements Message {
     this.sequence = sequence
     this.redelivered = redelivered
     this.receivedAt = receivedAt
+    this.#cost = data.length + MESSAGE_OVERHEAD
+  }
+
+  /** What it cost in credit, whatever has become of its bytes. */
+  get cost(): number {
+    return this.#cost
   }
 
   text(): string {

@@ -1,7 +1,9 @@
-import { freeWhole } from '../memory.ts'
+import { freeWhole, share } from '../memory.ts'
 
 /** How many times its own size a message may hold in memory, by sharing a buffer with others. */
 const PIN_FACTOR = 8
+/** What stands before the bytes of a frame: its type and its length. */
+const FRAME_HEADER = 4
 /** V8 keeps the bytes of so small an array in the object itself: a buffer to share would cost more. */
 const IN_OBJECT = 64
 const NO_SLAB = new Uint8Array(0)
@@ -21,14 +23,16 @@ export class OpenedRecord {
   take(start: number, end: number): Uint8Array<ArrayBuffer> {
     const { bytes } = this
     const size = end - start
+    if (this.#fills(start, end)) return this.#view(start, end)
     if (size * PIN_FACTOR >= bytes.length) {
-      this.#viewed = true
-      return bytes.subarray(start, end)
+      if (!this.#viewed) share(bytes.buffer)
+      return this.#view(start, end)
     }
     if (size <= IN_OBJECT) return bytes.slice(start, end)
     // Some small ones share a buffer: one for each would cost more than its bytes.
     if (size > this.#slab.length - this.#used || size * PIN_FACTOR < this.#slab.length) {
       this.#slab = new Uint8Array(size * PIN_FACTOR)
+      share(this.#slab.buffer)
       this.#used = 0
     }
     const copy = this.#slab.subarray(this.#used, this.#used + size)
@@ -37,8 +41,22 @@ export class OpenedRecord {
     return copy
   }
 
+  /** The same for what nobody but the receiver will see: a view only where nothing else lies in the record. */
+  takeAlone(start: number, end: number): Uint8Array<ArrayBuffer> {
+    return this.#fills(start, end) ? this.#view(start, end) : this.bytes.slice(start, end)
+  }
+
   /** Nothing more is taken: its memory is given back, unless it has been handed out. */
   close(): void {
     if (!this.#viewed) freeWhole(this.bytes)
+  }
+
+  #fills(start: number, end: number): boolean {
+    return start <= FRAME_HEADER && end === this.bytes.length
+  }
+
+  #view(start: number, end: number): Uint8Array<ArrayBuffer> {
+    this.#viewed = true
+    return this.bytes.subarray(start, end)
   }
 }

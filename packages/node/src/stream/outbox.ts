@@ -107,6 +107,7 @@ export class Outbox {
   #queued = 0 // cost of what is kept and not written in this session
   #spent = 0 // cost written in this session
   #limit = 0
+  #mostRoom = 0 // credit that was left at most in this session: the peer's window, as far as it is known
 
   /** Sequence of the message that was appended last; 0 before the first. */
   get lastSequence(): number {
@@ -161,9 +162,9 @@ export class Outbox {
     return this.#spent + this.#queued + size + MESSAGE_OVERHEAD <= this.#limit
   }
 
-  /** Whether at most half of the peer's window is taken: there is as much room as there is kept. */
+  /** Whether half of the most room that there was in this session is free again. */
   get belowLowMark(): boolean {
-    return this.#limit - this.#spent - this.#queued >= this.#bytes + this.messages * MESSAGE_OVERHEAD
+    return this.#limit - this.#spent - this.#queued >= this.#mostRoom / 2
   }
 
   /** Whether something is queued that the credit allows to be sent now. */
@@ -209,6 +210,7 @@ export class Outbox {
     this.#drop(consumed)
     this.#limit = limit
     this.#spent = 0
+    this.#mostRoom = limit
     this.#rewind(Math.max(received, this.#consumed))
     this.#claimable = Math.max(received, this.nextSequence - 1)
     this.#skippedThrough = Math.max(this.#skippedThrough, this.nextSequence - 1)
@@ -222,6 +224,7 @@ export class Outbox {
   acknowledge(consumed: number, limit: number): boolean {
     if (consumed > Math.max(this.#claimable, this.#consumed)) return false
     this.#limit = Math.max(this.#limit, limit)
+    this.#mostRoom = Math.max(this.#mostRoom, this.#limit - this.#spent)
     this.#drop(consumed)
     return true
   }

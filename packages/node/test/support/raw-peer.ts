@@ -10,7 +10,7 @@ import {
 import { systemClock } from '../../src/clock.ts'
 import { Libp2pHost } from '../../src/host.ts'
 import { seedOf } from '../../src/identity.ts'
-import { Identity, type Node } from '../../src/index.ts'
+import { Identity, type Multiaddr, type PeerId } from '../../src/index.ts'
 import { publicKeyOf } from '../../src/peer-id.ts'
 import { ControlChannel } from '../../src/session/control-channel.ts'
 import { initiate } from '../../src/session/noise-handshake.ts'
@@ -21,6 +21,12 @@ export interface RawStream {
   readonly stream: ByteStream
   readonly sealer: RecordSealer
   send(...plaintexts: Uint8Array[]): void
+}
+
+/** A node to talk to, in this process or another. */
+interface Target {
+  readonly peerId: PeerId
+  readonly addrs: readonly Multiaddr[]
 }
 
 /** A peer that knows the protocol and keeps to it only as far as a test wants. */
@@ -49,7 +55,7 @@ export class RawPeer implements AsyncDisposable {
   }
 
   /** A connection, and an open session stream with nothing on it. */
-  async connect(node: Node): Promise<this> {
+  async connect(node: Target): Promise<this> {
     const refuse = (): void => {}
     await this.#host.start({
       admit: () => undefined,
@@ -66,7 +72,7 @@ export class RawPeer implements AsyncDisposable {
   }
 
   /** Keys agreed on, nothing said yet. */
-  async handshake(node: Node): Promise<this> {
+  async handshake(node: Target): Promise<this> {
     await this.connect(node)
     const seed = seedOf(this.identity)
     this.secrets = await initiate(this.channel, {
@@ -104,7 +110,7 @@ export class RawPeer implements AsyncDisposable {
   }
 
   /** Established, as an honest peer would be, but for what its READY may say otherwise. */
-  async establish(node: Node, ready: Partial<Ready> = {}): Promise<this> {
+  async establish(node: Target, ready: Partial<Ready> = {}): Promise<this> {
     await this.handshake(node)
     this.setup()
     this.ready(ready)

@@ -1,0 +1,253 @@
+import type { PeerId } from '@glueberry/node'
+import type { AdmissionSlot, ByteStream, Link } from '../../node/src/transport.ts'
+import { DATA_PROTOCOL, SESSION_PROTOCOL } from '../../node/src/transport.ts'
+import type { MemoryHost, MemoryNetwork } from './memory-network.ts'
+
+/** So much is under way in one stream before its writer has to wait, in bytes. */
+const IN_FLIGHT_MAX = 256 * 1024
+
+/** A connection between two hosts, and what each of them knows of its end. */
+export class MemoryConnection {
+  readonly network: MemoryNetwork
+  readonly outbound: MemoryLink
+  readonly inbound: MemoryLink
+
+  constructor(network: MemoryNetwork, dialer: MemoryHost, target: MemoryHost, slot: AdmissionSlot | undefined) {
+    this.network = network
+    this.outbound = new MemoryLink(this, dialer, target.peerId, 'outbound', undefined)
+    this.inbound = new MemoryLink(this, target, dialer.peerId, 'inbound', slot)
+  }
+
+  involves(host: MemoryHost): boolean {
+    return this.outbound.host === host || this.inbound.host === host
+  }
+
+  otherEnd(end: MemoryLink): MemoryLink {
+    return end === this.outbound ? this.inbound : this.outbound
+  }
+
+  /** This program's end is gone at once; the other learns of it as soon as anything can reach it. */
+  leave(host: MemoryHost): void {
+    const end = this.outbound.host === host ? this.outbound : this.inbound
+    this.end(end, new Error('the connection was reset'))
+  }
+
+  /** The line breaks: each end notices by itself. */
+  cut(): void {
+    for (const end of [this.outbound, this.inbound]) {
+      this.network.carry(this.otherEnd(end).host, end.host, () => end.lost(new Error('the connection was cut')))
+    }
+    this.network.remove(this)
+  }
+
+  end(end: MemoryLink, error?: Error): void {
+    const other = this.otherEnd(end)
+    end.lost(error)
+    this.network.carry(end.host, other.host, () => other.lost(error))
+    this.network.remove(this)
+  }
+}
+
+/** One end of a connection. */
+export class MemoryLink implements Link {
+  readonly direction: Link['direction']
+  readonly host: MemoryHost
+  readonly peerId: PeerId
+  readonly #connection: MemoryConnection
+  readonly #slot: AdmissionSlot | undefined
+  readonly #streams = new Set<MemoryStream>()
+  readonly #listeners: ((error?: Error) => void)[] = []
+  #gone: { readonly error: Error | undefined } | undefined
+
+  constructor(
+    connection: MemoryConnection,
+    host: MemoryHost,
+    remote: PeerId,
+    direction: Link['direction'],
+    slot: AdmissionSlot | undefined,
+  ) {
+    this.#connection = connection
+    this.host = host
+    this.peerId = remote
+    this.direction = direction
+    this.#slot = slot
+  }
+
+  established(): void {
+    this.#slot?.release()
+  }
+
+  openStream(protocol: string, signal: AbortSignal): Promise<ByteStream> {
+    const { network } = this.#connection
+    const other = this.#connection.otherEnd(this)
+    return new Promise((resolve, reject) => {
+      const fail = (): void => reject(new Error('the connection is gone'))
+      if (this.#gone !== undefined) return fail()
+      this.#listeners.push(fail)
+      signal.addEventListener('abort', () => reject(signal.reason), { once: true })
+      network.carry(this.host, other.host, () => {
+        if (other.#gone !== undefined) return
+        const mine = new MemoryStream(network, this.host, other.host)
+        const theirs = new MemoryStream(network, other.host, this.host)
+        mine.connect(theirs)
+        theirs.connect(mine)
+        other.#accept(protocol, theirs)
+        network.carry(other.host, this.host, () => {
+          if (this.#gone !== undefined || signal.aborted) return mine.abort(new Error('no longer wanted'))
+          this.#streams.add(mine)
+          resolve(mine)
+        })
+      })
+    })
+  }
+
+  async close(): Promise<void> {
+    this.#connection.end(this)
+  }
+
+  abort(error: Error): void {
+    this.#connection.end(this, error)
+  }
+
+  onClose(listener: (error?: Error) => void): void {
+    if (this.#gone !== undefined) listener(this.#gone.error)
+    else this.#listeners.push(listener)
+  }
+
+  lost(error: Error | undefined): void {
+    if (this.#gone !== undefined) return
+    this.#gone = { error }
+    this.#slot?.release()
+    for (const stream of this.#streams) stream.broken(error ?? new Error('the connection was closed'))
+    for (const listener of this.#listeners.splice(0)) listener(error)
+  }
+
+  #accept(protocol: string, stream: MemoryStream): void {
+    this.#streams.add(stream)
+    const { handlers } = this.host
+    if (protocol === SESSION_PROTOCOL) {
+      this.#slot?.sessionBegan()
+      handlers?.onSessionStream(this, stream)
+    } else if (protocol === DATA_PROTOCOL) {
+      handlers?.onDataStream(this, stream)
+    }
+  }
+}
+
+/** One end of a stream. */
+class MemoryStream implements ByteStream {
+  readonly chunks: AsyncIterable<Uint8Array>
+  readonly #network: MemoryNetwork
+  readonly #own: MemoryHost
+  readonly #remote: MemoryHost
+  readonly #over = Promise.withResolvers<void>()
+  #other!: MemoryStream
+  /** What was sent and has not arrived, oldest first: it arrives in order, however long each piece takes. */
+  readonly #sent: { arrived: boolean; readonly arrive: () => void }[] = []
+  #inFlight = 0
+  #waiting: { resolve(): void; reject(error: Error): void }[] = []
+  #unread: Uint8Array[] = []
+  #wake: (() => void) | undefined
+  #writable = true
+  #ended = false
+  #error: Error | undefined
+
+  constructor(network: MemoryNetwork, own: MemoryHost, remote: MemoryHost) {
+    this.#network = network
+    this.#own = own
+    this.#remote = remote
+    this.chunks = { [Symbol.asyncIterator]: () => this.#read() }
+  }
+
+  connect(other: MemoryStream): void {
+    this.#other = other
+  }
+
+  get ended(): Promise<void> {
+    return this.#over.promise
+  }
+
+  send(pieces: readonly Uint8Array[]): boolean {
+    if (!this.#writable || this.#error !== undefined) throw this.#error ?? new Error('the stream is closed')
+    const bytes = pieces.reduce((sum, { length }) => sum + length, 0)
+    this.#inFlight += bytes
+    this.#carry(() => {
+      this.#inFlight -= bytes
+      this.#other.#arrive(pieces)
+      if (this.#inFlight < IN_FLIGHT_MAX) for (const { resolve } of this.#waiting.splice(0)) resolve()
+    })
+    return this.#inFlight < IN_FLIGHT_MAX
+  }
+
+  writable(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (this.#error !== undefined || !this.#writable) reject(this.#error ?? new Error('the stream is closed'))
+      else if (this.#inFlight < IN_FLIGHT_MAX) resolve()
+      else this.#waiting.push({ resolve, reject })
+    })
+  }
+
+  async closeWrite(): Promise<void> {
+    if (!this.#writable) return
+    this.#writable = false
+    this.#carry(() => this.#other.#end(undefined))
+  }
+
+  abort(error: Error): void {
+    if (this.#error !== undefined) return
+    this.#carry(() => this.#other.broken(new Error('the stream was reset')))
+    this.broken(error)
+  }
+
+  broken(error: Error): void {
+    if (this.#error !== undefined) return
+    this.#error = error
+    this.#unread = []
+    for (const { reject } of this.#waiting.splice(0)) reject(error)
+    this.#end(error)
+  }
+
+  #carry(arrive: () => void): void {
+    const sent = { arrived: false, arrive }
+    this.#sent.push(sent)
+    this.#network.carry(this.#own, this.#remote, () => {
+      sent.arrived = true
+      while (this.#sent[0]?.arrived === true) this.#sent.shift()?.arrive()
+    })
+  }
+
+  #arrive(pieces: readonly Uint8Array[]): void {
+    if (this.#ended) return
+    this.#unread.push(...pieces)
+    this.#notify()
+  }
+
+  #end(error: Error | undefined): void {
+    this.#ended = true
+    this.#error ??= error
+    this.#over.resolve()
+    this.#notify()
+  }
+
+  #notify(): void {
+    this.#wake?.()
+    this.#wake = undefined
+  }
+
+  async *#read(): AsyncGenerator<Uint8Array> {
+    for (;;) {
+      const unread = this.#unread
+      if (unread.length > 0) {
+        this.#unread = []
+        yield* unread
+      } else if (this.#ended) {
+        if (this.#error !== undefined) throw this.#error
+        return
+      } else {
+        await new Promise<void>((resolve) => {
+          this.#wake = resolve
+        })
+      }
+    }
+  }
+}
