@@ -1,0 +1,55 @@
+import { parseArgs } from 'node:util'
+import { ROWS } from './rows/rows.ts'
+
+/** What the laboratory was asked to do. */
+export interface Arguments {
+  readonly rows: readonly string[]
+  readonly minutes: number
+  readonly seed: number
+  readonly short: boolean
+  readonly output: string
+}
+
+export const USAGE: string = `Usage: npm run lab -- [options]
+
+Causes faults, for real and in simulation, and says whether what is promised held.
+
+  --row NAME      only this row; may be given again (${Object.keys(ROWS).join(', ')})
+  --minutes N     how long all rows together may take (default: 10)
+  --seed N        chance begins here (default: another one each time); a failure says which it was
+  --short         a short form of each row, as the test command runs it
+  --output FILE   where the results go, as JSON (default: .report/lab.json)
+  --help          show this
+`
+
+/** The arguments, or what is wrong with them. */
+export function readArguments(
+  args: readonly string[],
+): Arguments | { readonly help: true } | { readonly problem: string } {
+  try {
+    const { values } = parseArgs({
+      args: [...args],
+      options: {
+        row: { type: 'string', multiple: true },
+        minutes: { type: 'string', default: '10' },
+        seed: { type: 'string' },
+        short: { type: 'boolean', default: false },
+        output: { type: 'string', default: '.report/lab.json' },
+        help: { type: 'boolean', short: 'h', default: false },
+      },
+    })
+    if (values.help) return { help: true }
+    for (const row of values.row ?? []) {
+      if (!(row in ROWS)) return { problem: `--row knows ${Object.keys(ROWS).join(', ')}; got ${JSON.stringify(row)}` }
+    }
+    const minutes = Number(values.minutes)
+    if (!(minutes > 0)) return { problem: `--minutes takes a number above 0, got ${JSON.stringify(values.minutes)}` }
+    const seed = values.seed === undefined ? Math.floor(Math.random() * 2 ** 31) : Number(values.seed)
+    if (!Number.isInteger(seed) || seed < 0) {
+      return { problem: `--seed takes an integer of at least 0, got ${JSON.stringify(values.seed)}` }
+    }
+    return { rows: values.row ?? Object.keys(ROWS), minutes, seed, short: values.short, output: values.output }
+  } catch (error) {
+    return { problem: (error as Error).message }
+  }
+}

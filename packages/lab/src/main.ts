@@ -1,0 +1,48 @@
+// `npm run lab`: the scoreboard of what is promised. `--help` says more.
+import { mkdir, writeFile } from 'node:fs/promises'
+import { dirname, resolve } from 'node:path'
+import { readArguments, USAGE } from './arguments.ts'
+import type { Row, RowResult } from './row.ts'
+import { ROWS } from './rows/rows.ts'
+
+const asked = readArguments(process.argv.slice(2))
+if ('help' in asked) {
+  console.log(USAGE)
+  process.exit()
+}
+if ('problem' in asked) {
+  console.error(`${asked.problem}\n\n${USAGE}`)
+  process.exit(2)
+}
+
+const show = (text: string): void => {
+  if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`)
+}
+
+const results: {
+  readonly name: string
+  readonly title: string
+  readonly wanted: string
+  readonly result: RowResult
+}[] = []
+const budget = asked.short ? undefined : (asked.minutes * 60_000) / asked.rows.length
+for (const name of asked.rows) {
+  const row = await (ROWS[name] as () => Promise<Row>)()
+  const options = { budget, seed: asked.seed, short: asked.short, progress: (text: string) => show(`${name}: ${text}`) }
+  const result = await row.run(options).catch(
+    (error: unknown): RowResult => ({
+      passed: false,
+      figure: 'it broke',
+      failures: [error instanceof Error ? (error.stack ?? error.message) : String(error)],
+    }),
+  )
+  show('')
+  results.push({ name, title: row.title, wanted: row.wanted, result })
+  const verdict = result.notRun !== undefined ? 'NOT RUN' : result.passed ? 'passed' : 'FAILED'
+  console.log(`${verdict.padEnd(8)}${name}: ${result.notRun ?? result.figure}`)
+  for (const failure of result.failures.slice(0, 10)) console.log(`        ${failure}`)
+}
+await mkdir(dirname(resolve(asked.output)), { recursive: true })
+await writeFile(asked.output, `${JSON.stringify({ seed: asked.seed, node: process.version, results }, null, 2)}\n`)
+console.log(`Repeat with --seed ${asked.seed}. The results are in ${asked.output}.`)
+process.exitCode = results.every(({ result }) => result.passed) ? 0 : 1

@@ -1,0 +1,30 @@
+/** What a row is given. */
+interface RowOptions {
+  /** It ends soon after so many milliseconds, however far it is; `undefined`: the whole row. */
+  readonly budget: number | undefined
+  /** Chance begins here; the same seed causes the same faults. */
+  readonly seed: number
+  /** The short form, for the test command. */
+  readonly short: boolean
+  progress(text: string): void
+}
+
+/** What a row came to. */
+export interface RowResult {
+  readonly passed: boolean
+  /** What was done and seen, in a line. */
+  readonly figure: string
+  /** What must not be, with what repeats it. */
+  readonly failures: readonly string[]
+  /** It could not run here, and why: it has not passed. */
+  readonly notRun?: string
+}
+
+/** One line of the scoreboard. */
+export interface Row {
+  /** What is done. */
+  readonly title: string
+  /** What must be. */
+  readonly wanted: string
+  run(options: RowOptions): Promise<RowResult>
+}

@@ -1,0 +1,9 @@
+import type { Row } from '../row.ts'
+
+/** Every row, by the name that `--row` takes. Each is loaded when it is used. */
+export const ROWS: Readonly<Record<string, () => Promise<Row>>> = {
+  simulation: async () => (await import('./simulation.ts')).simulation,
+  cuts: async () => (await import('./cuts.ts')).cuts,
+  slowloris: async () => (await import('./slowloris.ts')).slowloris,
+  garbage: async () => (await import('./garbage.ts')).garbage,
+}
