@@ -117,6 +117,7 @@ const tasks = {
   reconnection: () => run(pinnedNode, [source, here('examples', 'reconnection-monitor', 'src', 'main.ts'), ...args]),
   fuzz: () => run(pinnedNode, [source, here('packages', 'wire', 'test', 'fuzz.ts'), ...args]),
   bench: () => run(pinnedNode, [source, here('packages', 'benchmarks', 'src', 'main.ts'), ...args]),
+  lab: () => run(pinnedNode, [source, here('packages', 'lab', 'src', 'main.ts'), ...args]),
   check: () => run(pinnedNode, [here('scripts', 'check.mjs')]),
   async test() {
     // With arguments only the tests that they name, without the checks around them.

@@ -61,7 +61,10 @@ function byCount(report: Report): string {
 function byBacklog(report: Report): string {
   const results = report.results.filter(({ work }) => work === 'backlog')
   const along = (end: 'sender' | 'receiver'): Series['points'] =>
-    results.map(({ outstanding, figures }) => [outstanding, Math.max(1, figures[end] as number)] as const)
+    // Among few, what else the program does is more than what they take: a logarithm has no place for less than nothing.
+    results
+      .map(({ outstanding, figures }) => [outstanding, figures[end] as number] as const)
+      .filter(([, bytes]) => bytes > 0)
   const series = [
     { name: 'at the sender', points: along('sender') },
     { name: 'at the receiver', points: along('receiver') },

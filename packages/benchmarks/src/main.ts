@@ -19,7 +19,7 @@ import {
 import { tables } from './tables.ts'
 import { targets } from './targets.ts'
 import { FULL, SMOKE } from './works/timing.ts'
-import { WORKS } from './works/works.ts'
+import { WORKS, type Work } from './works/works.ts'
 
 const DEFAULTS = { size: 64, names: 1, peers: 1, outstanding: 1 }
 
@@ -34,11 +34,14 @@ if ('problem' in asked) {
 }
 const earlier = asked.check === undefined ? undefined : await readReport(asked.check)
 
-const cases: Case[] = asked.works.flatMap((work) =>
-  asked.contenders.flatMap((contender) =>
-    (WORKS[work]?.cases(contender, asked.sizes) ?? []).map((each) => ({ ...DEFAULTS, ...each, work, contender })),
-  ),
-)
+const casesOf = (work: string, contender: string): Case[] =>
+  (WORKS[work] as Work).cases(contender, asked.sizes).map((each) => ({ ...DEFAULTS, ...each, work, contender }))
+/** Those that are compared stand together: one case with each contender, then the next case. */
+const cases: Case[] = asked.works.flatMap((work) => {
+  const all = asked.contenders.map((contender) => casesOf(work, contender))
+  const most = Math.max(...all.map(({ length }) => length))
+  return Array.from({ length: most }, (_, i) => all.flatMap((each) => each.slice(i, i + 1))).flat()
+})
 const rounds = asked.smoke ? 1 : asked.runs
 const measured = new Map<Case, Figures[]>(cases.map((each) => [each, []]))
 const missing: Record<string, string> = {}
@@ -59,8 +62,8 @@ for (const work of asked.works) {
       if (missing[each.contender] !== undefined || failed.includes(nameOfCase(each))) continue
       const profile = asked.profile ? { profile: `${each.work}-${each.contender}-${each.size}` } : {}
       try {
-        const figures = await WORKS[work]?.run(each, { ...(asked.smoke ? SMOKE : FULL), ...profile })
-        measured.get(each)?.push(figures as Figures)
+        const figures = await (WORKS[work] as Work).run(each, { ...(asked.smoke ? SMOKE : FULL), ...profile })
+        measured.get(each)?.push(figures)
       } catch (error) {
         if (error instanceof Missing) missing[each.contender] = error.message
         else {
@@ -74,7 +77,6 @@ for (const work of asked.works) {
 if (process.stderr.isTTY) show('')
 
 const require = createRequire(import.meta.url)
-const version = (name: string): string => (require(`${name}/package.json`) as { version: string }).version
 const report: Report = {
   date: new Date().toISOString().slice(0, 10),
   machine: machine(),
@@ -93,7 +95,7 @@ const report: Report = {
 
 function packageVersion(name: string): string {
   try {
-    return version(name)
+    return (require(`${name}/package.json`) as { version: string }).version
   } catch {
     return 'unknown' // its package.json is not exported
   }

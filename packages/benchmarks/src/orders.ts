@@ -8,13 +8,15 @@ export interface Orders {
   first(options: Omit<OpenOrder, 'endpoints'> & { readonly address: string }): Promise<Begun>
   /** What is counted begins here. */
   mark(): Promise<void>
-  /** Sends on every link, and on the first `names` names, as fast as it goes, so many milliseconds long. */
-  flood(options: { readonly duration: number; readonly names: number }): Promise<Sent>
+  /** Sends on every link, and on the first `names` names, as fast as it goes, so many milliseconds long; returns how many, by link and name. */
+  flood(options: { readonly duration: number; readonly names: number }): Promise<readonly number[]>
   /** Sends so many on one name of the newest link, without waiting for any of them. */
   stuff(options: { readonly count: number; readonly name: number }): Promise<void>
-  /** Waits until so many have come since the mark. */
+  /** CPU time since the mark. */
+  spent(): Promise<NodeJS.CpuUsage>
+  /** Waits until so many have come since the mark. Fails when one of them was not the next one. */
   arrived(count: number): Promise<Arrived>
-  /** Sends messages that the other side sends back. */
+  /** Sends messages that the other side sends back. Fails when one of them was not the next one. */
   trips(options: { readonly count: number; readonly outstanding: number; readonly name: number }): Promise<Trips>
   /** From now on the application waits so long after each message, in milliseconds; 0: not at all. */
   pace(duration: number): Promise<void>
@@ -41,16 +43,8 @@ interface OpenOrder {
   readonly unread?: number
 }
 
-interface Sent {
-  /** By link and name. */
-  readonly sent: readonly number[]
-  readonly cpu: NodeJS.CpuUsage
-}
-
 interface Arrived {
   readonly received: number
-  /** How many were not the next one. */
-  readonly wrong: number
   /** From the first to the last, in milliseconds. */
   readonly duration: number
   /** When the first came, in milliseconds since 1970. */

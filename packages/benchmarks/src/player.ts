@@ -39,6 +39,11 @@ function receive(message: Uint8Array): void {
   if (received >= wanted.count) wanted.resolve()
 }
 
+/** @throws Error when a message was missing, doubled, misplaced or cut */
+function checkOrder(): void {
+  if (wrong > 0) throw new Error(`${wrong} messages were not the next one`)
+}
+
 function cutMessages(): () => Uint8Array {
   if (size < RING_FROM) return () => Buffer.allocUnsafe(size)
   const ring = Array.from({ length: Math.max(16, RING_BYTES / size) }, () => new Uint8Array(size))
@@ -80,8 +85,11 @@ function pace(): Promise<void> | undefined {
   })
 }
 
-const loop = monitorEventLoopDelay({ resolution: 5 })
+/** It is looked at so often, in milliseconds, and what it says includes that. */
+const RESOLUTION = 2
+const loop = monitorEventLoopDelay({ resolution: RESOLUTION })
 const peak = { heap: 0, rss: 0 }
+let looking = false
 
 function look(): void {
   const { heapUsed, external, rss } = process.memoryUsage()
@@ -105,8 +113,10 @@ const orders: Orders = {
           pace,
           receive: (message, from) => {
             if (nameOf(channelIn(message)) >= echoFrom) void from.send(message, nameOf(channelIn(message)))
-            else if (cameBack === undefined) receive(message)
-            else cameBack()
+            else {
+              receive(message)
+              cameBack?.()
+            }
           },
         }),
       )
@@ -139,7 +149,7 @@ const orders: Orders = {
     links.forEach((link, i) => {
       for (let name = 0; name < names; name++) loops.push(sendUntil(end, link, channelOf(i, name)))
     })
-    return { sent: await Promise.all(loops), cpu: process.cpuUsage(cpu) }
+    return Promise.all(loops)
   },
 
   async stuff({ count, name }) {
@@ -155,9 +165,9 @@ const orders: Orders = {
       })
       wanted = { count: Number.POSITIVE_INFINITY, resolve: () => undefined }
     }
+    checkOrder()
     return {
       received,
-      wrong,
       duration: performance.now() - first,
       firstAt: performance.timeOrigin + first,
       cpu: process.cpuUsage(cpu),
@@ -183,8 +193,13 @@ const orders: Orders = {
       for (let i = 0; i < outstanding; i++) send()
     })
     cameBack = undefined
+    checkOrder()
     const perSecond = (1000 * count) / (performance.now() - begin)
     return { p50: percentile(durations, 0.5), p99: percentile(durations, 0.99), perSecond }
+  },
+
+  async spent() {
+    return process.cpuUsage(cpu)
   },
 
   async pace(duration) {
@@ -208,12 +223,13 @@ const orders: Orders = {
 
   async peak() {
     look()
-    const seen = { ...peak, loopDelay: loop.percentile(99) / 1e6 }
+    const seen = { ...peak, loopDelay: Math.max(0, loop.percentile(99) / 1e6 - RESOLUTION) }
     loop.reset()
     loop.enable()
     peak.heap = 0
     peak.rss = 0
-    setInterval(look, 20).unref()
+    if (!looking) setInterval(look, 20).unref()
+    looking = true
     return seen
   },
 

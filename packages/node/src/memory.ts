@@ -1,7 +1,7 @@
 import { markAsUntransferable } from 'node:worker_threads'
 
 // Records pass through a buffer of their own at each stage, 64 KiB each time. Left to the garbage collector, they cost
-// more than the encryption: V8 runs a whole collection for every 64 MiB or so of such memory. So whoever is the last to
+// more than the encryption: V8 runs a whole collection for every few dozen megabytes of such memory. So whoever is the last to
 // look at one gives its memory back at once.
 
 /** Smaller ones are not worth it. */

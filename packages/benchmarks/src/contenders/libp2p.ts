@@ -55,7 +55,7 @@ function send(stream: Stream, data: Uint8Array): Promise<void> | undefined {
 /** libp2p as it comes: one `stream.send` a message. */
 export const withDefaults: Contender = { open: (options) => open(options, noise()) }
 
-/** The same, with keys imported once instead of at every frame. */
+/** The same with the cipher that this library gives it: keys imported once, nothing copied that need not be. */
 export const withKeyObjects: Contender = {
   open: (options) => open(options, noise({ crypto: noiseCrypto })),
 }

@@ -9,7 +9,7 @@ import { certificate } from '../certificate.ts'
 import { type Contender, type EndpointOptions, type Link, Missing } from '../contender.ts'
 
 /** `publish` has no back-pressure of its own: so much is published before the server is asked whether it has it. */
-const UNFLUSHED = 256 * 1024
+const UNFLUSHED = 4 * 1024 * 1024
 
 /** Subjects of the accepting program begin with it. */
 const ACCEPTING = 'accepting'

@@ -13,7 +13,7 @@ function linkOver(socket: TLSSocket): Link {
   let filled = 0
   let scheduled = false
   const flush = (): boolean => {
-    if (filled === 0) return true
+    if (filled === 0 || socket.writableNeedDrain) return !socket.writableNeedDrain
     const full = batch.subarray(0, filled)
     batch = Buffer.allocUnsafe(BATCH)
     filled = 0
@@ -23,7 +23,10 @@ function linkOver(socket: TLSSocket): Link {
   return {
     send(data) {
       let goesOn = true
-      if (filled + data.length > BATCH) goesOn = flush()
+      if (filled + data.length > BATCH && !flush()) {
+        if (filled > 0) return drained().then(() => this.send(data, 0)) // the batch is full, and must wait
+        goesOn = false
+      }
       if (data.length >= BATCH) {
         goesOn = socket.write(data)
       } else {
@@ -33,7 +36,7 @@ function linkOver(socket: TLSSocket): Link {
           scheduled = true
           setImmediate(() => {
             scheduled = false
-            flush()
+            if (!flush()) socket.once('drain', flush)
           })
         }
       }
@@ -44,8 +47,7 @@ function linkOver(socket: TLSSocket): Link {
 
 /** TLS 1.3 with batches made by hand: no names, no acknowledgements, no reconnecting. The practical limit. */
 export const tls: Contender = {
-  async open({ size, receive }: EndpointOptions) {
-    const { cert, key } = await certificate()
+  async open({ size, listens, receive }: EndpointOptions) {
     const sockets = new Set<TLSSocket>()
     const attach = (socket: TLSSocket): Link => {
       socket.setNoDelay(true)
@@ -56,6 +58,7 @@ export const tls: Contender = {
       socket.on('data', (chunk) => cutter.push(chunk))
       return link
     }
+    const { cert, key } = listens ? await certificate() : {}
     const server = createServer({ cert, key, minVersion: 'TLSv1.3' }, attach).listen(0, '127.0.0.1')
     await once(server, 'listening')
     return {

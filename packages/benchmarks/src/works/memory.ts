@@ -1,5 +1,6 @@
 import { PlayerProcess } from '../player-process.ts'
 import type { Case, Figures } from '../results.ts'
+import { sum } from '../statistics.ts'
 import type { Timing } from './timing.ts'
 
 /** What each of many connected peers that say nothing costs the node that they are connected to, in KiB. */
@@ -56,14 +57,14 @@ export async function keptMessages({ contender, size }: Case, timing: Timing): P
     const { address } = await receiver.tell('open', { ...options, listens: true })
     await sender.tell('open', { ...options, listens: false })
     await sender.tell('connect', address)
-    await sender.tell('flood', { duration: timing.warmUp, names: 1 })
+    await receiver.tell('mark')
+    await receiver.tell('arrived', sum(await sender.tell('flood', { duration: timing.warmUp, names: 1 })))
     const before = await receiver.tell('memory')
     await receiver.tell('keep', every)
     await receiver.tell('mark')
     let sent = 0
     while (sent < timing.keptMessages * every) {
-      const flood = await sender.tell('flood', { duration: 100, names: 1 })
-      sent += flood.sent[0] as number
+      sent += sum(await sender.tell('flood', { duration: 100, names: 1 }))
     }
     const { kept } = await receiver.tell('arrived', sent)
     const after = await receiver.tell('memory')
@@ -81,12 +82,13 @@ export async function backlog({ contender, size, outstanding }: Case, timing: Ti
   await sender.tell('open', { ...options, listens: false })
   await sender.tell('connect', address)
   await receiver.tell('mark')
-  const { sent } = await sender.tell('flood', { duration: timing.warmUp, names: 1 }) // the window grows
-  await receiver.tell('arrived', sent[0] as number)
+  const grown = sum(await sender.tell('flood', { duration: timing.warmUp, names: 1 })) // the window grows
+  await receiver.tell('arrived', grown)
   await receiver.tell('pace', 2 ** 30)
   const before = [await sender.tell('memory'), await receiver.tell('memory')] as const
   await sender.tell('stuff', { count: outstanding, name: 0 })
-  await receiver.tell('arrived', (sent[0] as number) + 1) // one is taken
+  await receiver.tell('arrived', grown + 1) // one is taken
+  await new Promise((resolve) => setTimeout(resolve, timing.settle)) // the others are on their way to its inbox
   const after = [await sender.tell('memory'), await receiver.tell('memory')] as const
   return {
     sender: (after[0].heap - before[0].heap) / outstanding,

@@ -1,8 +1,7 @@
 import { PlayerProcess } from '../player-process.ts'
 import type { Case, Figures } from '../results.ts'
+import { sum } from '../statistics.ts'
 import type { Timing } from './timing.ts'
-
-const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0)
 
 /** CPU seconds per million messages. */
 const cost = ({ user, system }: NodeJS.CpuUsage, messages: number): number => (user + system) / messages
@@ -22,28 +21,23 @@ export async function traffic(measured: Case, timing: Timing, both: boolean): Pr
     await receiver.tell('mark')
     await sender.tell('mark')
     const flood = { duration, names }
-    const [there, here] = await Promise.all([
-      sender.tell('flood', flood),
-      both ? receiver.tell('flood', flood) : undefined,
-    ])
+    const [there, here] = await Promise.all([sender.tell('flood', flood), both ? receiver.tell('flood', flood) : []])
     const [arrived, returned] = await Promise.all([
-      receiver.tell('arrived', sum(there.sent)),
-      here === undefined ? undefined : sender.tell('arrived', sum(here.sent)),
+      receiver.tell('arrived', sum(there)),
+      both ? sender.tell('arrived', sum(here)) : undefined,
     ])
-    for (const end of [arrived, returned]) {
-      if (end !== undefined && end.wrong > 0) throw new Error(`${end.wrong} messages were not the next one`)
-    }
+    const spent = await sender.tell('spent') // what was still queued has been sent
     const rate = (1000 * arrived.received) / arrived.duration
     const backRate = returned === undefined ? 0 : (1000 * returned.received) / returned.duration
-    const share = sum(there.sent) / there.sent.length
+    const share = sum(there) / there.length
     return {
       perSecond: rate + backRate,
       megabytes: ((rate + backRate) * size) / 1e6,
-      sendCpu: cost(there.cpu, arrived.received),
-      receiveCpu: cost(arrived.cpu, arrived.received),
+      // Where both send, these would say nothing.
+      ...(both ? {} : { sendCpu: cost(spent, arrived.received), receiveCpu: cost(arrived.cpu, arrived.received) }),
       // The slowest and the fastest of those who send, beside their fair share.
-      slowest: Math.min(...there.sent) / share,
-      fastest: Math.max(...there.sent) / share,
+      slowest: Math.min(...there) / share,
+      fastest: Math.max(...there) / share,
     }
   }
   await run(timing.warmUp)
