@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url'
-import { Identity, Node } from '@glueberry/node'
+import { Identity, Node, type PeerId } from '@glueberry/node'
 import { type Child, spawnNode } from '@glueberry/testkit'
 
 const program = fileURLToPath(new URL('children/listener.ts', import.meta.url))
@@ -16,8 +16,9 @@ export class Listener implements AsyncDisposable {
     this.port = Number(/tcp\/(\d+)/.exec(address)?.[1])
   }
 
-  static async start(): Promise<Listener> {
-    const child = spawnNode(['--expose-gc', program])
+  /** @param peers how many will connect, if it is to take more than usual */
+  static async start(peers = 0): Promise<Listener> {
+    const child = spawnNode(['--expose-gc', program, String(peers)])
     const [, address] = (await child.line(/^address (.*)$/)) as unknown as [string, string]
     return new Listener(child, address)
   }
@@ -27,12 +28,33 @@ export class Listener implements AsyncDisposable {
     return this.#child.lines.filter((line) => line.startsWith('error '))
   }
 
-  /** Bytes that it holds after a collection. */
-  async memory(): Promise<number> {
-    this.#child.lines.splice(0, this.#child.lines.length, ...this.errors)
-    this.#child.write('memory\n')
-    const [, bytes] = (await this.#child.line(/^memory (\d+)$/)) as unknown as [string, string]
-    return Number(bytes)
+  /** What it holds after a collection, in bytes. */
+  memory(): Promise<{ readonly heap: number; readonly rss: number }> {
+    return this.#ask('memory')
+  }
+
+  /** What it has consumed, how many messages of it were not the next one, and of how many peers; sessions that it has lost. */
+  count(): Promise<{
+    readonly consumed: number
+    readonly wrong: number
+    readonly peers: number
+    readonly disconnected: number
+  }> {
+    return this.#ask('count')
+  }
+
+  /** How many messages of this peer it has consumed, once the peer is gone. */
+  consumedOf(peerId: PeerId): Promise<number> {
+    return this.#ask(`of ${peerId}`)
+  }
+
+  /** Its event loop stands still so long, in milliseconds. */
+  block(duration: number): Promise<null> {
+    return this.#ask(`block ${duration}`)
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.#child.kill(signal)
   }
 
   /** A node that nobody has seen before connects and sends a message that is consumed; milliseconds, or that it failed. */
@@ -52,7 +74,18 @@ export class Listener implements AsyncDisposable {
     }
   }
 
+  /** One question at a time. */
+  async #ask<T>(question: string): Promise<T> {
+    const [word] = question.split(' ')
+    const { lines } = this.#child
+    lines.splice(0, lines.length, ...this.errors)
+    this.#child.write(`${question}\n`)
+    const [, answer] = (await this.#child.line(new RegExp(`^${word} (.*)$`))) as unknown as [string, string]
+    return JSON.parse(answer) as T
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#child.kill('SIGCONT')
     this.#child.process.stdin.end()
     await this.#child.ended
   }

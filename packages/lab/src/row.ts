@@ -1,5 +1,5 @@
 /** What a row is given. */
-interface RowOptions {
+export interface RowOptions {
   /** It ends soon after so many milliseconds, however far it is; `undefined`: the whole row. */
   readonly budget: number | undefined
   /** Chance begins here; the same seed causes the same faults. */

@@ -1,20 +1,61 @@
-// A node that others try to wear down. On `memory` it says how much it holds; it ends with its input.
+// A node that others try to wear down. It answers what it is asked, line by line, and ends with its input.
 import { createInterface } from 'node:readline'
-import { Identity, Node } from '@glueberry/node'
+import { Identity, Node, parsePeerId } from '@glueberry/node'
 
-const node = new Node({ identity: Identity.generate(), streams: ['x'], listen: ['/ip4/127.0.0.1/tcp/0'] })
+const peers = Number(process.argv[2] ?? 0)
+const node = new Node({
+  identity: Identity.generate(),
+  streams: ['x'],
+  listen: ['/ip4/127.0.0.1/tcp/0'],
+  // So many peers of one host, each with the room for one largest message.
+  ...(peers > 0
+    ? {
+        limits: { connections: 2 * peers, pendingConnections: peers, pendingPerAddress: peers },
+        flow: { nodeBudget: 2 * peers * 1024 * 1024 },
+      }
+    : {}),
+})
+let consumed = 0
+let wrong = 0
+let disconnected = 0
+const last = new Map<string, number>()
 node.on('error', ({ error }) => console.log(`error ${error.message}`))
-node.handle('x', () => {})
+node.on('disconnected', () => disconnected++)
+node.handle('x', (message) => {
+  const number = Number(message.text())
+  if (Number.isNaN(number)) return
+  if (number !== (last.get(message.peerId) ?? 0) + 1) wrong++
+  last.set(message.peerId, number)
+  consumed++
+})
 await node.start()
 console.log(`address ${node.addrs[0]}`)
 
+const answers: Record<string, (argument: string) => Promise<unknown>> = {
+  async memory() {
+    for (let i = 0; i < 3; i++) {
+      globalThis.gc?.()
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    const { heapUsed, external, rss } = process.memoryUsage()
+    return { heap: heapUsed + external, rss }
+  },
+  count: async () => ({ consumed, wrong, peers: last.size, disconnected }),
+  /** How many messages of a peer it has consumed, once the peer is gone. */
+  async of(peer) {
+    const peerId = parsePeerId(peer)
+    while (node.getPeer(peerId)?.state === 'established') await new Promise((resolve) => setImmediate(resolve))
+    return last.get(peerId) ?? 0
+  },
+  /** The event loop stands still. */
+  async block(milliseconds) {
+    const end = performance.now() + Number(milliseconds)
+    while (performance.now() < end);
+  },
+}
 const input = createInterface({ input: process.stdin })
-input.on('line', async () => {
-  for (let i = 0; i < 3; i++) {
-    globalThis.gc?.()
-    await new Promise((resolve) => setImmediate(resolve))
-  }
-  const { heapUsed, external } = process.memoryUsage()
-  console.log(`memory ${heapUsed + external}`)
+input.on('line', async (line) => {
+  const [question, argument] = line.split(' ') as [string, string?]
+  console.log(`${question} ${JSON.stringify((await answers[question]?.(argument ?? '')) ?? null)}`)
 })
 input.on('close', () => void node.stop())

@@ -18,7 +18,7 @@ export const garbage: Row = {
     await using listener = await Listener.start()
     await listener.honestDial(10_000) // everything is loaded
     await Promise.all(Array.from({ length: 50 }, () => throwGarbage(listener.port, random)))
-    const before = await listener.memory()
+    const { heap: before } = await listener.memory()
     const begun = performance.now()
     const dials: (number | undefined)[] = []
     let thrown = 0
@@ -38,7 +38,7 @@ export const garbage: Row = {
     over = true
     await dialing
     await new Promise((resolve) => setTimeout(resolve, 6000)) // what has half begun is given up by then
-    const more = (await listener.memory()) - before
+    const more = (await listener.memory()).heap - before
     const failed = dials.filter((duration) => duration === undefined).length
     const p99 = percentile(
       dials.filter((duration) => duration !== undefined),

@@ -6,4 +6,7 @@ export const ROWS: Readonly<Record<string, () => Promise<Row>>> = {
   cuts: async () => (await import('./cuts.ts')).cuts,
   slowloris: async () => (await import('./slowloris.ts')).slowloris,
   garbage: async () => (await import('./garbage.ts')).garbage,
+  silent: async () => (await import('./silent.ts')).silent,
+  crowd: async () => (await import('./crowd.ts')).crowd,
+  stops: async () => (await import('./stops.ts')).stops,
 }

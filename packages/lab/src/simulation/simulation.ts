@@ -7,7 +7,7 @@ import { NAMES, Program } from './program.ts'
 const SECOND = 1000
 const MINUTE = 60 * SECOND
 /** So long faults happen; then everything is healed, and has so long to settle. */
-const CHAOS = 10 * MINUTE
+const CHAOS = 20 * MINUTE
 const PEACE = 60 * MINUTE
 
 /** What a history came to. */
@@ -23,7 +23,7 @@ export interface Outcome {
   readonly failure?: string
 }
 
-/** One history of two to five nodes, made of the seed: faults for ten minutes, then peace until all is quiet. */
+/** One history of two to five nodes, made of the seed: faults for twenty minutes, then peace until all is quiet. */
 export async function simulate(seed: number, log?: (line: string) => void): Promise<Outcome> {
   const random = chance(seed)
   const upTo = (max: number): number => Math.floor(random() * (max + 1))
@@ -43,11 +43,11 @@ export async function simulate(seed: number, log?: (line: string) => void): Prom
     failure ??= error.message
   }
 
-  const count = 2 + upTo(3)
+  const count = 2 + Math.floor(4 * random() ** 3) // two in most histories, five in some
   const identities = Array.from({ length: count }, (_, i) =>
     Identity.fromSeed(Uint8Array.from({ length: 32 }, (_, j) => (seed >>> ((j % 4) * 8)) ^ (i * 37 + j))),
   )
-  const keyLife = MINUTE + upTo(4 * MINUTE)
+  const keyLife = 2 * MINUTE + upTo(18 * MINUTE)
   const indexOf = (peerId: PeerId): number => identities.findIndex((identity) => identity.peerId === peerId)
   const lives: number[] = Array(count).fill(0)
   const programs: Program[] = []
@@ -143,8 +143,9 @@ export async function simulate(seed: number, log?: (line: string) => void): Prom
   }
 
   while (clock.now() - begun < CHAOS && failure === undefined) {
-    await clock.pass(upTo(4 * SECOND))
-    if (random() < 0.7) burst()
+    // Half of what happens happens close upon the last: in the middle of a handshake, a resume, a drain.
+    await clock.pass(upTo(random() < 0.5 ? 300 : 90 * SECOND))
+    if (random() < 0.6) burst()
     else (faults[upTo(faults.length - 1)] as () => void)()
   }
 

@@ -1,0 +1,28 @@
+// Sends as fast as it may, from the first moment; SIGTERM ends it at any instant. It says what it was told about its messages.
+const ending = new AbortController()
+process.on('SIGTERM', () => ending.abort())
+console.log('armed')
+
+const { Identity, Node, parsePeerId } = await import('@glueberry/node')
+const address = process.argv[2] as string
+const node = new Node({ identity: Identity.generate(), streams: ['x'], signal: ending.signal })
+let accepted = 0
+let undelivered = 0
+node.on('undelivered', ({ count }) => {
+  undelivered += count
+})
+console.log(`peer ${node.peerId}`)
+try {
+  await node.start()
+  await node.connect(address, { signal: ending.signal })
+  const peer = parsePeerId(address.split('/p2p/')[1] as string)
+  for (let i = 1; ; i++) {
+    await node.send(peer, 'x', String(i))
+    accepted++
+    if (i % 100 === 0) await new Promise((resolve) => setImmediate(resolve))
+  }
+} catch (error) {
+  if (!ending.signal.aborted) throw error
+}
+await node.stop()
+console.log(`stopped ${JSON.stringify({ accepted, undelivered })}`)

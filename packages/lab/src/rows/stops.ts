@@ -1,0 +1,103 @@
+import { fileURLToPath } from 'node:url'
+import { Identity, Node, type PeerId, parsePeerId } from '@glueberry/node'
+import { chance, spawnNode } from '@glueberry/testkit'
+import { Listener } from '../listener.ts'
+import type { Row, RowResult } from '../row.ts'
+
+const program = fileURLToPath(new URL('../children/stopper.ts', import.meta.url))
+/** Of the whole row: in this process, and by a signal to a process of its own. */
+const [STOPS, DRAINS, SIGNALS] = [200, 200, 100]
+
+/** What a sender was told. */
+interface Told {
+  readonly peerId: PeerId
+  readonly accepted: number
+  readonly undelivered: number
+}
+
+/** Nodes that end at any instant: before they are started, while they dial, in the middle of sending. */
+export const stops: Row = {
+  title: '`stop()`, `drain()` and SIGTERM at random instants, while messages are sent',
+  wanted: '500 of 500 clean; whatever was accepted is consumed or told to be undelivered',
+  async run({ seed, short, budget, progress }): Promise<RowResult> {
+    const random = chance(seed)
+    const [stopCount, drainCount, signalCount] = short ? [15, 15, 4] : [STOPS, DRAINS, SIGNALS]
+    const wanted = stopCount + drainCount + signalCount
+    await using listener = await Listener.start()
+    await listener.honestDial(10_000)
+    const failures: string[] = []
+    const begun = performance.now()
+    let done = 0
+    let told = 0
+    const one = async (i: number): Promise<void> => {
+      const signal = i >= stopCount + drainCount
+      const after = random() * (signal ? 1500 : 120)
+      const what = `number ${i}, ${signal ? 'SIGTERM' : i < stopCount ? 'stop' : 'drain'} after ${after.toFixed(1)} ms`
+      try {
+        const { peerId, accepted, undelivered } = await (signal
+          ? bySignal(listener.address, after)
+          : byCall(listener.address, after, i >= stopCount))
+        const consumed = await listener.consumedOf(peerId)
+        told += undelivered
+        if (consumed < accepted - undelivered) {
+          failures.push(
+            `${what}: ${accepted} accepted, ${consumed} consumed, only ${undelivered} told to be undelivered`,
+          )
+        }
+        if (i >= stopCount && !signal && (undelivered > 0 || consumed !== accepted)) {
+          failures.push(`${what}: drained, and ${accepted} accepted, ${consumed} consumed, ${undelivered} undelivered`)
+        }
+      } catch (error) {
+        failures.push(`${what}: ${(error as Error).message}`)
+      }
+      progress(`${++done} of ${wanted}, ${failures.length} not clean`)
+    }
+    for (let i = 0; i < wanted && (budget === undefined || performance.now() - begun < budget); i++) await one(i)
+    if (done < wanted) failures.push(`the time was up after ${done} of ${wanted}`)
+    const { wrong } = await listener.count()
+    if (wrong > 0) failures.push(`${wrong} messages were not the next one`)
+    return {
+      passed: failures.length === 0,
+      figure: `${done - failures.length} of ${wanted} clean (${stopCount} stop, ${drainCount} drain, ${signalCount} SIGTERM); ${told.toLocaleString('en')} messages told to be undelivered`,
+      failures: failures.map((failure) => `seed ${seed}: ${failure}`),
+    }
+  },
+}
+
+async function byCall(address: string, after: number, drains: boolean): Promise<Told> {
+  const node = new Node({ identity: Identity.generate(), streams: ['x'] })
+  let accepted = 0
+  let undelivered = 0
+  node.on('undelivered', ({ count }) => {
+    undelivered += count
+  })
+  const peer = parsePeerId(address.split('/p2p/')[1] as string)
+  const working = (async () => {
+    await node.start()
+    await node.connect(address)
+    for (let i = 1; ; i++) {
+      await node.send(peer, 'x', String(i))
+      accepted++
+      if (i % 50 === 0) await new Promise((resolve) => setImmediate(resolve))
+    }
+  })().catch(() => undefined) // it ends with the node
+  await new Promise((resolve) => setTimeout(resolve, after))
+  if (drains) await node.drain()
+  else await node.stop()
+  await working
+  if (node.status !== 'stopped' && node.status !== 'idle') throw new Error(`the node is ${node.status}`)
+  return { peerId: node.peerId, accepted, undelivered }
+}
+
+async function bySignal(address: string, after: number): Promise<Told> {
+  await using child = spawnNode([program, address])
+  await child.line(/^armed$/)
+  await new Promise((resolve) => setTimeout(resolve, after))
+  child.kill('SIGTERM')
+  const code = await child.ended
+  const output = [...child.lines, ...child.errorLines].join('\n')
+  const peer = /^peer (.*)$/m.exec(output)?.[1]
+  const told = /^stopped (.*)$/m.exec(output)?.[1]
+  if (code !== 0 || peer === undefined || told === undefined) throw new Error(`it ended with ${code}: ${output}`)
+  return { peerId: parsePeerId(peer), ...(JSON.parse(told) as { accepted: number; undelivered: number }) }
+}
