@@ -47,7 +47,7 @@ export function chart(
       ]
     }),
   ]
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" font-family="sans-serif" font-size="12"><rect width="${WIDTH}" height="${HEIGHT}" fill="white"/>${parts.join('')}</svg>\n`
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" font-family="sans-serif" font-size="12"><title>${escapeXml(title)}</title><rect width="${WIDTH}" height="${HEIGHT}" fill="white"/>${parts.join('')}</svg>\n`
 }
 
 function scale(from: number, to: number, start: number, end: number): (value: number) => number {

@@ -1,10 +1,10 @@
 // One of the programs of a run. It does what the benchmark tells it over the channel between parent and child.
 import { monitorEventLoopDelay } from 'node:perf_hooks'
+import { percentile } from '@glueberry/testkit'
 import { type Endpoint, type Link, Missing } from './contender.ts'
 import { CONTENDERS } from './contenders/contenders.ts'
 import type { Call, Orders, Reply } from './orders.ts'
 import { CHANNELS, channelIn, channelOf, nameOf, sequenceIn, writeStamp } from './stamp.ts'
-import { percentile } from './statistics.ts'
 
 /** Messages so large are taken from a ring: what is filled anew each time would be measured instead of what sends it. */
 const RING_FROM = 4096

@@ -38,13 +38,12 @@ export class Listener implements AsyncDisposable {
     readonly consumed: number
     readonly wrong: number
     readonly peers: number
-    readonly disconnected: number
   }> {
     return this.#ask('count')
   }
 
-  /** How many messages of this peer it has consumed, once the peer is gone. */
-  consumedOf(peerId: PeerId): Promise<number> {
+  /** The number of the last message of this peer that it has consumed, once the peer is gone. */
+  lastOf(peerId: PeerId): Promise<number> {
     return this.#ask(`of ${peerId}`)
   }
 

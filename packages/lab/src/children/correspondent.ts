@@ -26,6 +26,9 @@ export interface Correspondence {
 
 const identityOf = (seed: number): Identity => Identity.fromSeed(new Uint8Array(32).fill(seed))
 
+/** What a message says: its number, and a filler whose length follows from it. */
+const textOf = (number: number): string => `${number} ${'x'.repeat((number * 7919) % 120)}`
+
 const { own, other, address, count, names } = JSON.parse(process.argv[2] as string) as CorrespondentOptions
 const node = new Node({
   identity: identityOf(own),
@@ -48,9 +51,10 @@ node.on('undelivered', (event) => {
 })
 node.handle(names, (message) => {
   const wanted = expected.get(message.stream) as number
-  const number = Number(message.text().split(' ', 1)[0])
+  const text = message.text()
+  const number = Number(text.split(' ', 1)[0])
   expected.set(message.stream, number + 1)
-  if (number !== wanted || message.redelivered) {
+  if (number !== wanted || message.redelivered || text !== textOf(number)) {
     wrong++
     example ??= `${message.stream}: ${number}${message.redelivered ? ' again' : ''}, wanted ${wanted}`
   }
@@ -60,14 +64,15 @@ node.handle(names, (message) => {
 await node.start()
 console.log(`address ${node.addrs[0]}`)
 await node.addPeer(peer, address === undefined ? [] : [address], { connect: address !== undefined })
-const filler = 'x'.repeat(120)
-await Promise.all(
+const sending = Promise.all(
   names.map(async (name) => {
-    for (let i = 1; i <= count; i++) await node.send(peer, name, `${i} ${filler.slice(0, (i * 7919) % 120)}`)
+    for (let i = 1; i <= count; i++) await node.send(peer, name, textOf(i))
   }),
 )
-await Promise.all([node.flush(peer), all.promise])
+const asked = new Promise<void>((resolve) => process.stdin.once('end', resolve).resume())
+await Promise.race([Promise.all([sending.then(() => node.flush(peer)), all.promise]), asked])
+console.log('done')
+await asked // the other may not be done
+await node.drain({ timeout: 2000 })
 const seen: Correspondence = { received, wrong, ...(example === undefined ? {} : { example }), undelivered, sessions }
 console.log(`seen ${JSON.stringify(seen)}`)
-await new Promise((resolve) => process.stdin.once('end', resolve).resume()) // the other may not be done
-await node.drain()

@@ -17,10 +17,8 @@ const node = new Node({
 })
 let consumed = 0
 let wrong = 0
-let disconnected = 0
 const last = new Map<string, number>()
 node.on('error', ({ error }) => console.log(`error ${error.message}`))
-node.on('disconnected', () => disconnected++)
 node.handle('x', (message) => {
   const number = Number(message.text())
   if (Number.isNaN(number)) return
@@ -40,8 +38,8 @@ const answers: Record<string, (argument: string) => Promise<unknown>> = {
     const { heapUsed, external, rss } = process.memoryUsage()
     return { heap: heapUsed + external, rss }
   },
-  count: async () => ({ consumed, wrong, peers: last.size, disconnected }),
-  /** How many messages of a peer it has consumed, once the peer is gone. */
+  count: async () => ({ consumed, wrong, peers: last.size }),
+  /** The number of the last message of a peer that it has consumed, once the peer is gone. */
   async of(peer) {
     const peerId = parsePeerId(peer)
     while (node.getPeer(peerId)?.state === 'established') await new Promise((resolve) => setImmediate(resolve))

@@ -7,10 +7,8 @@ const { Identity, Node, parsePeerId } = await import('@glueberry/node')
 const address = process.argv[2] as string
 const node = new Node({ identity: Identity.generate(), streams: ['x'], signal: ending.signal })
 let accepted = 0
-let undelivered = 0
-node.on('undelivered', ({ count }) => {
-  undelivered += count
-})
+const undelivered: { from: number; count: number }[] = []
+node.on('undelivered', ({ from, count }) => void undelivered.push({ from, count }))
 console.log(`peer ${node.peerId}`)
 try {
   await node.start()

@@ -39,7 +39,7 @@ export const crowd: Row = {
       )
       const seconds = (performance.now() - begun) / 1000
       const { consumed, wrong, peers } = await listener.count()
-      const failures: string[] = []
+      const failures: string[] = [...listener.errors.slice(0, 3)]
       if (consumed !== count * MESSAGES) failures.push(`${consumed} of ${count * MESSAGES} messages were consumed`)
       if (wrong > 0) failures.push(`${wrong} messages were not the next one`)
       if (peers !== count) failures.push(`${peers} of ${count} peers were served`)

@@ -10,7 +10,7 @@ const NAMES = ['a', 'b', 'c', 'd']
 export const cuts: Row = {
   title: 'two real processes, a proxy that cuts at random bytes, also before a session is established',
   wanted: '1,000 cuts, a million messages each way: 0 lost, 0 doubled, 0 out of order',
-  async run({ seed, short, progress }): Promise<RowResult> {
+  async run({ seed, short, budget, progress }): Promise<RowResult> {
     const cutsWanted = short ? 20 : 1000
     const count = short ? 5000 : 250_000 // on each name
     const random = chance(seed)
@@ -28,14 +28,19 @@ export const cuts: Row = {
     await using bob = start({ own: 2, other: 1, address: proxy.address, count, names: NAMES })
     const ticker = setInterval(() => progress(`${proxy.faults} of ${cutsWanted} cuts`), 200)
     try {
-      const reports = await Promise.all(
-        [alice, bob].map(async (child) => {
-          const [, json] = (await child.line(/^seen (.*)$/)) as unknown as [string, string]
-          return JSON.parse(json) as Correspondence
-        }),
-      )
-      for (const child of [alice, bob]) child.process.stdin.end()
-      const codes = await Promise.all([alice.ended, bob.ended])
+      // Who waits for a message that is lost would wait for ever: then both are asked what they have seen so far.
+      const programs = [alice, bob]
+      const time = Promise.withResolvers<void>()
+      const deadline = setTimeout(time.resolve, budget ?? 120_000)
+      await Promise.race([Promise.all(programs.map((child) => child.line(/^done$/))), time.promise])
+      clearTimeout(deadline)
+      for (const child of programs) child.process.stdin.end()
+      const codes = await Promise.all(programs.map((child) => child.ended))
+      const reports = programs.map((child, i) => {
+        const json = /^seen (.*)$/m.exec(child.lines.join('\n'))?.[1]
+        if (json === undefined) throw new Error(`program ${i} ended with ${codes[i]}: ${child.errorLines.join('\n')}`)
+        return JSON.parse(json) as Correspondence
+      })
       const failures = reports.flatMap(({ received, wrong, example, undelivered }, i) => {
         const lines: string[] = []
         if (received !== count * NAMES.length)

@@ -1,8 +1,8 @@
 import { connect } from 'node:net'
-import { chance } from '@glueberry/testkit'
+import { chance, percentile } from '@glueberry/testkit'
+import { MULTISTREAM, NOISE } from '../beginnings.ts'
 import { Listener } from '../listener.ts'
 import type { Row, RowResult } from '../row.ts'
-import { percentile } from '../statistics.ts'
 
 const AT_ONCE = 20
 const HEAP_MORE = 2 * 1024 * 1024
@@ -57,9 +57,6 @@ export const garbage: Row = {
     }
   },
 }
-
-const MULTISTREAM = Buffer.from('\x13/multistream/1.0.0\n')
-const NOISE = Buffer.from('\x07/noise\n')
 
 /** One connection: nothing, a beginning, or random bytes; then its end, or its reset. */
 function throwGarbage(port: number, random: () => number, from = '127.0.0.2'): Promise<void> {

@@ -4,7 +4,6 @@ import type { Row } from '../row.ts'
 export const ROWS: Readonly<Record<string, () => Promise<Row>>> = {
   simulation: async () => (await import('./simulation.ts')).simulation,
   cuts: async () => (await import('./cuts.ts')).cuts,
-  slowloris: async () => (await import('./slowloris.ts')).slowloris,
   garbage: async () => (await import('./garbage.ts')).garbage,
   silent: async () => (await import('./silent.ts')).silent,
   crowd: async () => (await import('./crowd.ts')).crowd,

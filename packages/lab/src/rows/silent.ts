@@ -1,8 +1,7 @@
 import { Identity, Node } from '@glueberry/node'
-import { chance, FaultProxy } from '@glueberry/testkit'
+import { chance, FaultProxy, percentile } from '@glueberry/testkit'
 import { Listener } from '../listener.ts'
 import type { Row, RowOptions, RowResult } from '../row.ts'
-import { percentile } from '../statistics.ts'
 
 /** Heartbeats, and by when a silent peer must be noticed at p99, in milliseconds. */
 const HEARTBEATS = [
@@ -41,51 +40,62 @@ export const silent: Row = {
   },
 }
 
-/** How long each of many silences goes unnoticed; half of them swallowed by the line, half by a stopped program. */
+/** How long each of many silences goes unnoticed, in milliseconds: half of them swallowed by the line, half by a stopped program. */
 async function noticed(
-  heartbeat: { readonly interval: number; readonly timeout: number },
+  { interval, timeout }: { readonly interval: number; readonly timeout: number },
   { short, seed, progress }: RowOptions,
 ): Promise<number[]> {
-  const { interval, timeout } = heartbeat
   const random = chance(seed)
-  const count = short ? 4 : 60
-  let seen = 0
-  const stopped = await Listener.start()
+  const count = short ? 2 : 30 // of each kind
+  await using stopped = await Listener.start()
   await using behind = await Listener.start()
+  let seen = 0
+  const watch = async (address: string): Promise<{ node: Node; noticed: () => Promise<number> }> => {
+    const node = new Node({
+      identity: Identity.generate(),
+      streams: ['x'],
+      heartbeat: { interval, timeout },
+      reconnect: false,
+    })
+    await node.start()
+    await node.connect(address)
+    const lost = node.subscribeEvents({ types: ['disconnected'] })
+    const noticed = async (): Promise<number> => {
+      await lost.next()
+      progress(`${++seen} of ${2 * count} silences noticed`)
+      return performance.now()
+    }
+    return { node, noticed }
+  }
+  const proxies = await Promise.all(Array.from({ length: count }, () => FaultProxy.to(behind.address)))
+  // One after the other, so that each is elsewhere in its interval.
+  const watchers: Awaited<ReturnType<typeof watch>>[] = []
+  for (let i = 0; i < 2 * count; i++) {
+    watchers.push(await watch(proxies[i]?.address ?? stopped.address))
+    await new Promise((resolve) => setTimeout(resolve, random() * 100))
+  }
   try {
-    return await Promise.all(
-      Array.from({ length: count }, async (_, i) => {
-        const [bySignal, pause] = [i % 2 === 0, random() * 2 * heartbeat.interval]
-        await using proxy = bySignal ? undefined : await FaultProxy.to(behind.address)
-        const node = new Node({
-          identity: Identity.generate(),
-          streams: ['x'],
-          heartbeat: { interval, timeout },
-          reconnect: false,
-        })
-        await node.start()
-        try {
-          await node.connect((proxy ?? stopped).address)
-          const lost = node.subscribeEvents({ types: ['disconnected'] })
-          // All of one program fall silent at once; what differs is where each is in its own interval.
-          await new Promise((resolve) => setTimeout(resolve, 4000 + (bySignal ? 2 * heartbeat.interval : pause)))
-          const begun = performance.now()
-          if (proxy === undefined) stopped.signal('SIGSTOP')
-          else proxy.swallow()
-          await lost.next()
-          progress(`${++seen} of ${count} silences noticed`)
-          return performance.now() - begun
-        } finally {
-          await node.stop()
-        }
-      }),
-    )
+    await new Promise((resolve) => setTimeout(resolve, interval))
+    const swallowed = proxies.map(async (proxy, i) => {
+      await new Promise((resolve) => setTimeout(resolve, random() * 2 * interval))
+      const begun = performance.now()
+      proxy.swallow()
+      return (await (watchers[i] as (typeof watchers)[number]).noticed()) - begun
+    })
+    const begun = performance.now()
+    stopped.signal('SIGSTOP')
+    const frozen = watchers.slice(count).map(async (watcher) => (await watcher.noticed()) - begun)
+    return await Promise.all([...swallowed, ...frozen])
   } finally {
-    await stopped[Symbol.asyncDispose]()
+    await Promise.all(watchers.map(({ node }) => node.stop()))
+    await Promise.all(proxies.map((proxy) => proxy[Symbol.asyncDispose]()))
   }
 }
 
-/** Two programs whose event loops stand still again and again, with the default heartbeat. */
+/**
+ * Event loops that stand still again and again. The one with the default heartbeat waits for a program that stands still
+ * for less than its time-out; the impatient one has a time-out that its own standing still passes nearly every time.
+ */
 async function falseAlarms({
   short,
   seed,
@@ -93,30 +103,39 @@ async function falseAlarms({
   progress,
 }: RowOptions): Promise<{ blocks: number; lost: number; duration: number }> {
   const random = chance(seed + 1)
-  await using listener = await Listener.start()
-  const node = new Node({ identity: Identity.generate(), streams: ['x'] })
-  await node.start()
+  await using blocked = await Listener.start()
+  await using well = await Listener.start()
   let lost = 0
-  node.on('disconnected', () => lost++)
+  const watch = async (address: string, options: object): Promise<Node> => {
+    const node = new Node({ identity: Identity.generate(), streams: ['x'], ...options })
+    await node.start()
+    await node.connect(address)
+    node.on('disconnected', () => lost++)
+    return node
+  }
+  const nodes = [
+    await watch(blocked.address, {}),
+    await watch(well.address, { heartbeat: { interval: 1000, timeout: 3000 } }),
+  ]
   try {
-    await node.connect(listener.address)
     const begun = performance.now()
     const most = short ? 8000 : Math.min(budget ?? Number.POSITIVE_INFINITY, 600_000)
     let blocks = 0
     while (performance.now() - begun < most) {
-      await listener.block(Math.floor(random() * BLOCK_MAX))
+      if (random() < 0.5) {
+        await blocked.block(Math.floor(random() * BLOCK_MAX))
+      } else {
+        const end = performance.now() + BLOCK_MAX * (0.6 + 0.4 * random())
+        while (performance.now() < end);
+      }
       blocks++
       await new Promise((resolve) => setTimeout(resolve, random() * 300))
-      if (random() < 0.5) {
-        // This side stands still, too.
-        const end = performance.now() + random() * BLOCK_MAX
-        while (performance.now() < end);
-        blocks++
-      }
       progress(`${blocks} blocked event loops, ${lost} false alarms`)
     }
-    return { blocks, lost, duration: performance.now() - begun }
+    const duration = performance.now() - begun
+    await new Promise((resolve) => setTimeout(resolve, 3000)) // what is about to be noticed is
+    return { blocks, lost, duration }
   } finally {
-    await node.stop()
+    await Promise.all(nodes.map((node) => node.stop()))
   }
 }

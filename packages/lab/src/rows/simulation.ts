@@ -4,7 +4,7 @@ import type { Row, RowResult } from '../row.ts'
 import type { Outcome } from '../simulation/simulation.ts'
 
 const SEEDS = 2000
-const SHORT_SEEDS = 12
+const SHORT_SEEDS = 6
 /** Of these the history is run twice: it must be the same. */
 const TWICE_EVERY = 50
 const FASTER = 1000
@@ -22,6 +22,7 @@ export const simulation: Row = {
     let simulated = 0
     let busy = 0
     let delivered = 0
+    let givenUp = 0
     let repeated = 0
     const outOfTime = (): boolean => budget !== undefined && performance.now() - begun > budget
 
@@ -29,12 +30,14 @@ export const simulation: Row = {
       const worker = new Worker(new URL('../simulation/worker.ts', import.meta.url), {
         execArgv: ['--conditions=@glueberry/source'],
       })
-      const run = (which: number): Promise<Outcome & { readonly took: number }> =>
-        new Promise((resolve, reject) => {
-          worker.once('message', resolve)
-          worker.once('error', reject)
-          worker.postMessage(which)
-        })
+      let waiting = Promise.withResolvers<Outcome & { readonly took: number }>()
+      worker.on('message', (outcome) => waiting.resolve(outcome))
+      worker.on('error', (error) => waiting.reject(error))
+      const run = (which: number): Promise<Outcome & { readonly took: number }> => {
+        waiting = Promise.withResolvers()
+        worker.postMessage(which)
+        return waiting.promise
+      }
       try {
         while (next < count && !outOfTime()) {
           const which = seed + next++
@@ -49,6 +52,7 @@ export const simulation: Row = {
           simulated += outcome.simulated
           busy += outcome.took
           delivered += outcome.delivered
+          givenUp += outcome.givenUp
           progress(`${done} of ${count} histories, ${failures.length} failed`)
         }
       } finally {
@@ -57,10 +61,11 @@ export const simulation: Row = {
     }
     await Promise.all(Array.from({ length: Math.min(2, availableParallelism()) }, work))
     const speed = Math.round(simulated / busy)
-    const complete = done === count
+    if (done < count) failures.push(`the time was up after ${done} of ${count} histories`)
+    if (!short && speed < FASTER) failures.push(`only ${speed} × real time`)
     return {
-      passed: failures.length === 0 && complete && (short || speed >= FASTER),
-      figure: `${done.toLocaleString('en')} histories from seed ${seed}, ${(simulated / 3_600_000).toFixed(0)} h of simulated time, ${speed.toLocaleString('en')} × real time on each core; ${delivered.toLocaleString('en')} messages; ${repeated} run twice${complete ? '' : '; the time was up'}`,
+      passed: failures.length === 0,
+      figure: `${done.toLocaleString('en')} histories from seed ${seed}, ${(simulated / 3_600_000).toFixed(0)} h of simulated time, ${speed.toLocaleString('en')} × real time on each core; ${delivered.toLocaleString('en')} messages, ${givenUp.toLocaleString('en')} told to be undelivered; ${repeated} run twice`,
       failures,
     }
   },

@@ -8,11 +8,27 @@ const program = fileURLToPath(new URL('../children/stopper.ts', import.meta.url)
 /** Of the whole row: in this process, and by a signal to a process of its own. */
 const [STOPS, DRAINS, SIGNALS] = [200, 200, 100]
 
-/** What a sender was told. */
+/** What a sender knows of its messages, which count from 1, and the ranges that it was told are undelivered. */
 interface Told {
   readonly peerId: PeerId
   readonly accepted: number
-  readonly undelivered: number
+  readonly undelivered: readonly { readonly from: number; readonly count: number }[]
+}
+
+/** What must not be: accepted messages that were neither consumed nor told of, and others that were told of. */
+function wrongIn({ accepted, undelivered }: Told, consumed: number): string | undefined {
+  const told = new Set<number>()
+  for (const { from, count } of undelivered) {
+    for (let number = from; number < from + count; number++) {
+      if (told.has(number)) return `${number} was told twice to be undelivered`
+      if (number > accepted) return `${number} was told to be undelivered, and only ${accepted} were accepted`
+      told.add(number)
+    }
+  }
+  for (let number = consumed + 1; number <= accepted; number++) {
+    if (!told.has(number)) return `${number} of ${accepted} was neither consumed (${consumed} were) nor told of`
+  }
+  return undefined
 }
 
 /** Nodes that end at any instant: before they are started, while they dial, in the middle of sending. */
@@ -29,23 +45,23 @@ export const stops: Row = {
     const begun = performance.now()
     let done = 0
     let told = 0
+    let sent = 0
     const one = async (i: number): Promise<void> => {
       const signal = i >= stopCount + drainCount
       const after = random() * (signal ? 1500 : 120)
       const what = `number ${i}, ${signal ? 'SIGTERM' : i < stopCount ? 'stop' : 'drain'} after ${after.toFixed(1)} ms`
       try {
-        const { peerId, accepted, undelivered } = await (signal
+        const sender = await (signal
           ? bySignal(listener.address, after)
           : byCall(listener.address, after, i >= stopCount))
-        const consumed = await listener.consumedOf(peerId)
+        const consumed = await listener.lastOf(sender.peerId)
+        const undelivered = sender.undelivered.reduce((sum, { count }) => sum + count, 0)
         told += undelivered
-        if (consumed < accepted - undelivered) {
-          failures.push(
-            `${what}: ${accepted} accepted, ${consumed} consumed, only ${undelivered} told to be undelivered`,
-          )
-        }
-        if (i >= stopCount && !signal && (undelivered > 0 || consumed !== accepted)) {
-          failures.push(`${what}: drained, and ${accepted} accepted, ${consumed} consumed, ${undelivered} undelivered`)
+        if (sender.accepted > 0) sent++
+        const wrong = wrongIn(sender, consumed)
+        if (wrong !== undefined) failures.push(`${what}: ${wrong}`)
+        if (i >= stopCount && !signal && (undelivered > 0 || consumed !== sender.accepted)) {
+          failures.push(`${what}: drained, and ${consumed} of ${sender.accepted} were consumed`)
         }
       } catch (error) {
         failures.push(`${what}: ${(error as Error).message}`)
@@ -54,11 +70,13 @@ export const stops: Row = {
     }
     for (let i = 0; i < wanted && (budget === undefined || performance.now() - begun < budget); i++) await one(i)
     if (done < wanted) failures.push(`the time was up after ${done} of ${wanted}`)
+    if (sent < done / 4) failures.push(`only ${sent} of ${done} had sent anything when they ended`)
+    failures.push(...listener.errors.slice(0, 3))
     const { wrong } = await listener.count()
     if (wrong > 0) failures.push(`${wrong} messages were not the next one`)
     return {
       passed: failures.length === 0,
-      figure: `${done - failures.length} of ${wanted} clean (${stopCount} stop, ${drainCount} drain, ${signalCount} SIGTERM); ${told.toLocaleString('en')} messages told to be undelivered`,
+      figure: `${done - failures.length} of ${wanted} clean (${stopCount} stop, ${drainCount} drain, ${signalCount} SIGTERM); ${sent} of them in the middle of sending; ${told.toLocaleString('en')} messages told to be undelivered`,
       failures: failures.map((failure) => `seed ${seed}: ${failure}`),
     }
   },
@@ -67,10 +85,9 @@ export const stops: Row = {
 async function byCall(address: string, after: number, drains: boolean): Promise<Told> {
   const node = new Node({ identity: Identity.generate(), streams: ['x'] })
   let accepted = 0
-  let undelivered = 0
-  node.on('undelivered', ({ count }) => {
-    undelivered += count
-  })
+  const undelivered: { from: number; count: number }[] = []
+  node.on('undelivered', ({ from, count }) => void undelivered.push({ from, count }))
+  let ended = false
   const peer = parsePeerId(address.split('/p2p/')[1] as string)
   const working = (async () => {
     await node.start()
@@ -80,8 +97,11 @@ async function byCall(address: string, after: number, drains: boolean): Promise<
       accepted++
       if (i % 50 === 0) await new Promise((resolve) => setImmediate(resolve))
     }
-  })().catch(() => undefined) // it ends with the node
-  await new Promise((resolve) => setTimeout(resolve, after))
+  })().catch((error) => {
+    if (!ended) throw error
+  })
+  await Promise.race([working, new Promise((resolve) => setTimeout(resolve, after))])
+  ended = true
   if (drains) await node.drain()
   else await node.stop()
   await working
@@ -99,5 +119,5 @@ async function bySignal(address: string, after: number): Promise<Told> {
   const peer = /^peer (.*)$/m.exec(output)?.[1]
   const told = /^stopped (.*)$/m.exec(output)?.[1]
   if (code !== 0 || peer === undefined || told === undefined) throw new Error(`it ended with ${code}: ${output}`)
-  return { peerId: parsePeerId(peer), ...(JSON.parse(told) as { accepted: number; undelivered: number }) }
+  return { peerId: parsePeerId(peer), ...(JSON.parse(told) as Omit<Told, 'peerId'>) }
 }

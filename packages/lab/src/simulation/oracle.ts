@@ -15,11 +15,11 @@ interface Sent {
   readonly sequences: Map<number, number>
   /** Sequences of which the sender was told that they are undelivered. */
   readonly givenUp: Set<number>
-  /** In which life of the receiver each number was consumed first. */
-  readonly consumed: Map<number, number>
-  /** The last number that came, by life of the receiver. */
+  /** Numbers that were consumed, by any life of the receiver. */
+  readonly consumed: Set<number>
+  /** The last sequence that came, by life of the receiver. */
   readonly last: Map<number, number>
-  /** The life of the sender is over: what it kept is lost with it. */
+  /** The sender was killed: what it kept is lost with it. */
   over: boolean
 }
 
@@ -30,6 +30,8 @@ const keyOf = (sender: number, life: number, receiver: number, name: string): st
 export class Oracle {
   readonly #sent = new Map<string, Sent>()
   delivered = 0
+  /** Messages whose sender was told that they are undelivered. */
+  givenUp = 0
   redelivered = 0
 
   #of(sender: number, life: number, receiver: number, name: string): Sent {
@@ -40,7 +42,7 @@ export class Oracle {
         accepted: [],
         sequences: new Map(),
         givenUp: new Set(),
-        consumed: new Map(),
+        consumed: new Set(),
         last: new Map(),
         over: false,
       }
@@ -55,36 +57,51 @@ export class Oracle {
     sent.sequences.set(number, sent.accepted.length)
   }
 
+  /** @throws Error when it was told before */
   undelivered(sender: number, life: number, receiver: number, name: string, from: number, count: number): void {
     const { givenUp } = this.#of(sender, life, receiver, name)
-    for (let sequence = from; sequence < from + count; sequence++) givenUp.add(sequence)
+    for (let sequence = from; sequence < from + count; sequence++) {
+      if (givenUp.has(sequence))
+        throw new Error(`${sequence} of ${keyOf(sender, life, receiver, name)} is given up twice`)
+      givenUp.add(sequence)
+      this.givenUp++
+    }
   }
 
-  died(sender: number, life: number): void {
+  killed(sender: number, life: number): void {
     for (const [key, sent] of this.#sent) if (key.startsWith(`${sender}.${life} >`)) sent.over = true
   }
 
-  /** A message has reached the application. @throws Error when it must not have */
+  /** A message has reached the application. @throws Error when it must not have, or one before it has not */
   received(content: Content, receiver: number, receiverLife: number, message: Message): void {
     const { sender, life, number } = content
-    const sent = this.#of(sender, life, receiver, message.stream)
+    const { accepted, sequences, consumed, givenUp, last } = this.#of(sender, life, receiver, message.stream)
     const what = `message ${number} of ${keyOf(sender, life, receiver, message.stream)}, life ${receiverLife}`
-    const last = sent.last.get(receiverLife) ?? 0
-    if (number <= last) throw new Error(`${what} came after ${last}: doubled or out of order`)
-    sent.last.set(receiverLife, number)
-    const before = sent.consumed.get(number)
-    if (before !== undefined && !message.redelivered) throw new Error(`${what} came again, and is not marked so`)
-    if (before === undefined) sent.consumed.set(number, receiverLife)
+    const sequence = sequences.get(number)
+    if (sequence === undefined) throw new Error(`${what} was never accepted`)
+    if (message.sequence !== sequence) throw new Error(`${what} came as ${message.sequence}, not ${sequence}`)
+    const before = last.get(receiverLife) ?? 0
+    if (sequence <= before) throw new Error(`${what} came after ${before}: doubled or out of order`)
+    last.set(receiverLife, sequence)
+    for (let missing = before + 1; missing < sequence; missing++) {
+      if (consumed.has(accepted[missing - 1] as number) || givenUp.has(missing)) continue
+      throw new Error(`${what} came, and ${missing} before it has not`)
+    }
+    if (consumed.has(number) && !message.redelivered) throw new Error(`${what} came again, and is not marked so`)
+    consumed.add(number)
     this.delivered++
     if (message.redelivered) this.redelivered++
   }
 
   /** Whether everything that was accepted is delivered or told to be given up. @throws Error with the first that is neither */
   settle(): void {
-    for (const [key, { accepted, sequences, givenUp, consumed, over }] of this.#sent) {
+    for (const [key, { accepted, givenUp, consumed, over }] of this.#sent) {
+      for (const sequence of givenUp) {
+        if (sequence > accepted.length) throw new Error(`${sequence} of ${key} is given up, and was never accepted`)
+      }
       if (over) continue
-      for (const number of accepted) {
-        if (consumed.has(number) || givenUp.has(sequences.get(number) as number)) continue
+      for (const [i, number] of accepted.entries()) {
+        if (consumed.has(number) || givenUp.has(i + 1)) continue
         throw new Error(`message ${number} of ${key} is neither delivered nor told to be undelivered`)
       }
     }

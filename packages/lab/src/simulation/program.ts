@@ -3,6 +3,9 @@ import { chance, type MemoryNetwork, type SimulatedClock } from '@glueberry/test
 import type { Content, Oracle } from './oracle.ts'
 import { ProgramClock } from './program-clock.ts'
 
+/** Bytes before the filler of a message: sender, life, number, size of the filler. */
+const HEADER = 16
+
 export const NAMES = ['x', 'y'] as const
 type Name = (typeof NAMES)[number]
 
@@ -56,10 +59,6 @@ export class Program {
     return !this.#dead
   }
 
-  get timers(): number {
-    return this.#clock.timers
-  }
-
   /** Whether nothing waits to be sent or consumed. */
   get quiet(): boolean {
     const { buffered, held } = this.node.health()
@@ -79,8 +78,8 @@ export class Program {
     const number = (this.#numbers.get(key) ?? 0) + 1
     this.#numbers.set(key, number)
     const content: Content = { sender: index, life, number }
-    const data = new Uint8Array(16 + size)
-    new Uint32Array(data.buffer, 0, 3).set([index, life, number])
+    const data = new Uint8Array(HEADER + size).fill(number)
+    new Uint32Array(data.buffer, 0, 4).set([index, life, number, size])
     this.waiting++
     this.node.send(to.peerId, name, data).then(
       () => {
@@ -96,20 +95,19 @@ export class Program {
 
   /** SIGKILL. */
   kill(): void {
-    this.#over()
+    const { index, life, oracle } = this.#options
+    oracle.killed(index, life)
+    this.#dead = true
     this.#options.network.kill(this.#host)
     this.#clock.kill()
   }
 
-  async stop(): Promise<void> {
-    await this.node.stop()
-    this.#over()
-  }
-
-  #over(): void {
-    const { index, life, oracle } = this.#options
+  /** Stops, or drains first; whatever it had accepted must be consumed or told of, and no timer may be left. */
+  async stop(drains = false): Promise<void> {
+    if (drains) await this.node.drain({ timeout: 5000 })
+    else await this.node.stop()
     this.#dead = true
-    oracle.died(index, life)
+    if (this.#clock.timers > 0) this.#options.failed(new Error(`a stopped node has left ${this.#clock.timers} timers`))
   }
 
   async #loop(): Promise<void> {
@@ -127,14 +125,15 @@ export class Program {
   #received(message: Message): void {
     if (this.#dead) return
     const { index, life, oracle, failed } = this.#options
-    const [sender, senderLife, number] = new Uint32Array(message.data.slice(0, 12).buffer) as unknown as [
-      number,
-      number,
-      number,
-    ]
+    const header = new Uint32Array(message.data.slice(0, HEADER).buffer)
+    const [sender, senderLife, number, size] = header as unknown as [number, number, number, number]
     this.#trace(`got ${sender}.${senderLife} ${message.stream} ${number}${message.redelivered ? ' again' : ''}`)
     try {
       if (this.#options.indexOf(message.peerId) !== sender) throw new Error('a message is not of who sent it')
+      const filler = message.data.subarray(HEADER)
+      if (filler.length !== size || filler.some((byte) => byte !== (number & 0xff))) {
+        throw new Error(`message ${number} of ${sender}.${senderLife} is not what was sent`)
+      }
       oracle.received({ sender, life: senderLife, number }, index, life, message)
     } catch (error) {
       failed(error as Error)
@@ -147,7 +146,11 @@ export class Program {
     const about = 'peerId' in event ? ` ${indexOf(event.peerId)}` : ''
     this.#trace(`${event.type}${about}`)
     if (event.type === 'undelivered') {
-      oracle.undelivered(index, life, indexOf(event.peerId), event.stream, event.from, event.count)
+      try {
+        oracle.undelivered(index, life, indexOf(event.peerId), event.stream, event.from, event.count)
+      } catch (error) {
+        this.#options.failed(error as Error)
+      }
     } else if (event.type === 'error') {
       this.#options.failed(event.error)
     }

@@ -11,6 +11,7 @@ parentPort?.on('message', async (seed: number) => {
   const begun = performance.now()
   unhandled = undefined
   const outcome = await simulate(seed)
+  await new Promise((resolve) => setImmediate(resolve)) // what nobody caught is told a turn later
   const failure = outcome.failure ?? unhandled
   parentPort?.postMessage({
     ...outcome,
