@@ -77,28 +77,22 @@ for (const work of asked.works) {
 if (process.stderr.isTTY) show('')
 
 const require = createRequire(import.meta.url)
+const { dependencies: pinned } = require('../package.json') as { dependencies: Record<string, string> }
 const report: Report = {
   date: new Date().toISOString().slice(0, 10),
   machine: machine(),
   node: process.version,
   versions: Object.fromEntries(
-    ['@glueberry/node', 'libp2p', '@hyperswarm/secret-stream', 'protomux', 'zeromq', '@nats-io/transport-node'].map(
-      (name) => [name, packageVersion(name)],
-    ),
+    ['libp2p', '@hyperswarm/secret-stream', 'protomux', 'zeromq', '@nats-io/transport-node'].map((name) => [
+      name,
+      pinned[name] as string,
+    ]),
   ),
   missing,
   results: cases.flatMap((each) => {
     const runs = measured.get(each) ?? []
     return runs.length === 0 ? [] : [summarize(each, runs)]
   }),
-}
-
-function packageVersion(name: string): string {
-  try {
-    return (require(`${name}/package.json`) as { version: string }).version
-  } catch {
-    return 'unknown' // its package.json is not exported
-  }
 }
 
 await mkdir(dirname(resolve(asked.output)), { recursive: true })
