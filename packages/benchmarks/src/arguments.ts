@@ -34,43 +34,34 @@ Measures this library beside its peers, two programs over 127.0.0.1, and prints 
 
 const SIZES = [64, 1024, 16 * 1024, 256 * 1024, 1024 * 1024]
 
-/** The arguments, or what is wrong with them. */
-export function readArguments(
-  args: readonly string[],
-): Arguments | { readonly help: true } | { readonly problem: string } {
-  try {
-    const { values } = parseArgs({
-      args: [...args],
-      options: {
-        only: { type: 'string' },
-        work: { type: 'string' },
-        size: { type: 'string' },
-        runs: { type: 'string', default: '3' },
-        output: { type: 'string', default: '.report/bench.json' },
-        check: { type: 'string' },
-        documents: { type: 'boolean', default: false },
-        profile: { type: 'boolean', default: false },
-        smoke: { type: 'boolean', default: false },
-        help: { type: 'boolean', short: 'h', default: false },
-      },
-    })
-    if (values.help) return { help: true }
-    const whole = values.only === undefined && values.work === undefined && values.size === undefined
-    if (values.documents && (!whole || values.smoke)) return { problem: '--documents takes a whole run' }
-    return {
-      contenders: listOf('--only', values.only, Object.keys(CONTENDERS)),
-      works: listOf('--work', values.work, Object.keys(WORKS)),
-      sizes:
-        values.size === undefined ? SIZES : values.size.split(',').map((text) => integer('--size', text, 16, 2 ** 20)),
-      runs: integer('--runs', values.runs, 1, 100),
-      output: values.output,
-      check: values.check,
-      documents: values.documents,
-      profile: values.profile,
-      smoke: values.smoke,
-    }
-  } catch (error) {
-    return { problem: (error as Error).message }
+/** The arguments; undefined when only the usage is asked for. @throws Error that names what is wrong with them */
+export function readArguments(args: string[]): Arguments | undefined {
+  const { values } = parseArgs({
+    args,
+    options: {
+      only: { type: 'string' },
+      work: { type: 'string' },
+      size: { type: 'string' },
+      runs: { type: 'string', default: '3' },
+      output: { type: 'string', default: '.report/bench.json' },
+      check: { type: 'string' },
+      documents: { type: 'boolean', default: false },
+      profile: { type: 'boolean', default: false },
+      smoke: { type: 'boolean', default: false },
+      help: { type: 'boolean', short: 'h', default: false },
+    },
+  })
+  const { help, only, work, size, runs, ...rest } = values
+  if (help) return undefined
+  const whole = only === undefined && work === undefined && size === undefined
+  if (rest.documents && (!whole || rest.smoke)) throw new Error('--documents takes a whole run')
+  return {
+    ...rest,
+    check: rest.check,
+    contenders: listOf('--only', only, Object.keys(CONTENDERS)),
+    works: listOf('--work', work, Object.keys(WORKS)),
+    sizes: size === undefined ? SIZES : size.split(',').map((text) => integer('--size', text, 16, 2 ** 20)),
+    runs: integer('--runs', runs, 1, 100),
   }
 }
 

@@ -2,6 +2,7 @@
 import { mkdir } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { dirname, resolve } from 'node:path'
+import { readCommandLine } from '@glueberry/testkit'
 import { readArguments, USAGE } from './arguments.ts'
 import { compare } from './check.ts'
 import { Missing } from './contender.ts'
@@ -23,15 +24,7 @@ import { WORKS, type Work } from './works/works.ts'
 
 const DEFAULTS = { size: 64, names: 1, peers: 1, outstanding: 1 }
 
-const asked = readArguments(process.argv.slice(2))
-if ('help' in asked) {
-  console.log(USAGE)
-  process.exit()
-}
-if ('problem' in asked) {
-  console.error(`${asked.problem}\n\n${USAGE}`)
-  process.exit(2)
-}
+const asked = readCommandLine(USAGE, readArguments)
 const earlier = asked.check === undefined ? undefined : await readReport(asked.check)
 
 const casesOf = (work: string, contender: string): Case[] =>

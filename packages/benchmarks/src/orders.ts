@@ -29,7 +29,7 @@ export interface Orders {
   close(): Promise<void>
 }
 
-interface OpenOrder {
+export interface OpenOrder {
   readonly contender: string
   readonly size: number
   readonly names: number

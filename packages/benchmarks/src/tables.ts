@@ -45,16 +45,34 @@ export function tables(report: Report): string {
     .join('\n')
 }
 
-/** Messages one way, in thousands a second, and how many times raw libp2p. */
+/** Messages one way, and how many times raw libp2p. */
 export function rates(report: Report): string {
+  return bySize(report, 'Messages one way, a second (and how many times raw libp2p)', (results, wanted) =>
+    withRatio(results, wanted, 'perSecond'),
+  )
+}
+
+function costs(report: Report): string {
+  return bySize(report, 'CPU seconds for a million messages: sender + receiver', (results, wanted) => {
+    const figures = find(results, wanted)?.figures
+    return figures === undefined ? '' : `${round(figures.sendCpu)} + ${round(figures.receiveCpu)}`
+  })
+}
+
+/** A row for each contender, a column for each size of the messages one way. */
+function bySize(
+  report: Report,
+  title: string,
+  cell: (results: readonly Result[], wanted: Partial<Case>) => string,
+): string {
   const results = report.results.filter(({ work }) => work === 'rate')
   const sizes = [...new Set(results.map(({ size }) => size))].sort((a, b) => a - b)
   return table(
-    'Messages one way, a second (and how many times raw libp2p)',
+    title,
     ['', ...sizes.map(sizeName)],
     contendersOf(results).map((contender) => [
       titleOf(contender),
-      ...sizes.map((size) => withRatio(results, { size, contender }, 'perSecond')),
+      ...sizes.map((size) => cell(results, { contender, size })),
     ]),
   )
 }
@@ -62,7 +80,7 @@ export function rates(report: Report): string {
 function trips(report: Report): string {
   const results = report.results.filter(({ work }) => work === 'trips')
   return table(
-    'Round trips of 64 B: µs with one at a time, thousands a second with 100',
+    'Round trips of 64 B: µs with one at a time, how many a second with 100',
     ['', 'p50', 'p99', '100 at once'],
     contendersOf(results).map((contender) => [
       titleOf(contender),
@@ -91,22 +109,6 @@ function loads(report: Report): string {
         crowd === undefined ? '' : `${round(crowd.slowest)} and ${round(crowd.fastest)} of the fair share`,
       ]
     }),
-  )
-}
-
-function costs(report: Report): string {
-  const results = report.results.filter(({ work }) => work === 'rate')
-  const sizes = [...new Set(results.map(({ size }) => size))].sort((a, b) => a - b)
-  return table(
-    'CPU seconds for a million messages: sender + receiver',
-    ['', ...sizes.map(sizeName)],
-    contendersOf(results).map((contender) => [
-      titleOf(contender),
-      ...sizes.map((size) => {
-        const figures = find(results, { contender, size })?.figures
-        return figures === undefined ? '' : `${round(figures.sendCpu)} + ${round(figures.receiveCpu)}`
-      }),
-    ]),
   )
 }
 

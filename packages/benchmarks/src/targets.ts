@@ -15,6 +15,16 @@ type Figure = (contender: string, wanted: Partial<Case>, figure: string) => numb
 
 const over = (a: number | undefined, b: number | undefined): number | undefined =>
   a === undefined || b === undefined ? undefined : a / b
+/** A figure of this library by itself. */
+const ours =
+  (wanted: Partial<Case>, name: string) =>
+  (figure: Figure): number | undefined =>
+    figure('node', wanted, name)
+/** One of its figures, times the same of another case. */
+const times =
+  (wanted: Partial<Case>, other: Partial<Case>) =>
+  (figure: Figure): number | undefined =>
+    over(figure('node', wanted, 'perSecond'), figure('node', other, 'perSecond'))
 const rate =
   (size: number, contender: string) =>
   (figure: Figure): number | undefined =>
@@ -65,60 +75,55 @@ const TARGETS: readonly Target[] = [
   {
     text: 'an idle peer of 1,000, heap in KiB',
     wanted: '≤ 80',
-    of: (figure) => figure('node', { work: 'idle' }, 'heap 1000'),
+    of: ours({ work: 'idle' }, 'heap 1000'),
     atMost: 80,
   },
   {
     text: 'an idle peer of 1,000, RSS in KiB',
     wanted: '≤ 200',
-    of: (figure) => figure('node', { work: 'idle' }, 'rss 1000'),
+    of: ours({ work: 'idle' }, 'rss 1000'),
     atMost: 200,
   },
   {
     text: '16 peers into one node, × one peer’s rate',
     wanted: '≥ 0.8',
-    of: (figure) =>
-      over(
-        figure('node', { work: 'peers', peers: 16 }, 'perSecond'),
-        figure('node', { work: 'rate', size: 64 }, 'perSecond'),
-      ),
+    of: times({ work: 'peers', peers: 16 }, { work: 'rate', size: 64 }),
     atLeast: 0.8,
   },
   {
     text: 'the slowest of the 16, × its fair share',
     wanted: '≥ 0.5',
-    of: (figure) => figure('node', { work: 'peers', peers: 16 }, 'slowest'),
+    of: ours({ work: 'peers', peers: 16 }, 'slowest'),
     atLeast: 0.5,
   },
   {
     text: 'the fastest of the 16, × its fair share',
     wanted: '≤ 2',
-    of: (figure) => figure('node', { work: 'peers', peers: 16 }, 'fastest'),
+    of: ours({ work: 'peers', peers: 16 }, 'fastest'),
     atMost: 2,
   },
   {
     text: 'both ways at once, × one way',
     wanted: '≥ 1.2',
-    of: (figure) =>
-      over(figure('node', { work: 'both' }, 'perSecond'), figure('node', { work: 'rate', size: 64 }, 'perSecond')),
+    of: times({ work: 'both' }, { work: 'rate', size: 64 }),
     atLeast: 1.2,
   },
   {
     text: '63 names beside one that is never read, × their rate alone',
     wanted: '≥ 0.8',
-    of: (figure) => figure('node', { work: 'unread' }, 'kept'),
+    of: ours({ work: 'unread' }, 'kept'),
     atLeast: 0.8,
   },
   {
     text: 'round trip beside a flood, × idle',
     wanted: '≤ 3',
-    of: (figure) => figure('node', { work: 'flood' }, 'times'),
+    of: ours({ work: 'flood' }, 'times'),
     atMost: 3,
   },
   {
     text: 'event-loop delay beside a flood, p99 in ms',
     wanted: '≤ 10',
-    of: (figure) => figure('node', { work: 'flood' }, 'loopDelay'),
+    of: ours({ work: 'flood' }, 'loopDelay'),
     atMost: 10,
   },
 ]

@@ -22,34 +22,29 @@ Causes faults, for real and in simulation, and says whether what is promised hel
   --help          show this
 `
 
-/** The arguments, or what is wrong with them. */
-export function readArguments(
-  args: readonly string[],
-): Arguments | { readonly help: true } | { readonly problem: string } {
-  try {
-    const { values } = parseArgs({
-      args: [...args],
-      options: {
-        row: { type: 'string', multiple: true },
-        minutes: { type: 'string', default: '10' },
-        seed: { type: 'string' },
-        short: { type: 'boolean', default: false },
-        output: { type: 'string', default: '.report/lab.json' },
-        help: { type: 'boolean', short: 'h', default: false },
-      },
-    })
-    if (values.help) return { help: true }
-    for (const row of values.row ?? []) {
-      if (!(row in ROWS)) return { problem: `--row knows ${Object.keys(ROWS).join(', ')}; got ${JSON.stringify(row)}` }
-    }
-    const minutes = Number(values.minutes)
-    if (!(minutes > 0)) return { problem: `--minutes takes a number above 0, got ${JSON.stringify(values.minutes)}` }
-    const seed = values.seed === undefined ? Math.floor(Math.random() * 2 ** 31) : Number(values.seed)
-    if (!Number.isInteger(seed) || seed < 0) {
-      return { problem: `--seed takes an integer of at least 0, got ${JSON.stringify(values.seed)}` }
-    }
-    return { rows: values.row ?? Object.keys(ROWS), minutes, seed, short: values.short, output: values.output }
-  } catch (error) {
-    return { problem: (error as Error).message }
+/** The arguments; undefined when only the usage is asked for. @throws Error that names what is wrong with them */
+export function readArguments(args: string[]): Arguments | undefined {
+  const { values } = parseArgs({
+    args,
+    options: {
+      row: { type: 'string', multiple: true },
+      minutes: { type: 'string', default: '10' },
+      seed: { type: 'string' },
+      short: { type: 'boolean', default: false },
+      output: { type: 'string', default: '.report/lab.json' },
+      help: { type: 'boolean', short: 'h', default: false },
+    },
+  })
+  const { help, row, short, output } = values
+  if (help) return undefined
+  for (const name of row ?? []) {
+    if (!(name in ROWS)) throw new Error(`--row knows ${Object.keys(ROWS).join(', ')}; got ${JSON.stringify(name)}`)
   }
+  const minutes = Number(values.minutes)
+  if (!(minutes > 0)) throw new Error(`--minutes takes a number above 0, got ${JSON.stringify(values.minutes)}`)
+  const seed = values.seed === undefined ? Math.floor(Math.random() * 2 ** 31) : Number(values.seed)
+  if (!Number.isInteger(seed) || seed < 0) {
+    throw new Error(`--seed takes an integer of at least 0, got ${JSON.stringify(values.seed)}`)
+  }
+  return { rows: row ?? Object.keys(ROWS), minutes, seed, short, output }
 }

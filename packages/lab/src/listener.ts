@@ -33,7 +33,7 @@ export class Listener implements AsyncDisposable {
     return this.#ask('memory')
   }
 
-  /** What it has consumed, how many messages of it were not the next one, and of how many peers; sessions that it has lost. */
+  /** What it has consumed, how many messages of it were not the next one, and of how many peers. */
   count(): Promise<{
     readonly consumed: number
     readonly wrong: number

@@ -1,19 +1,12 @@
 // `npm run lab`: the scoreboard of what is promised. `--help` says more.
 import { mkdir, writeFile } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
+import { readCommandLine } from '@glueberry/testkit'
 import { readArguments, USAGE } from './arguments.ts'
 import type { Row, RowResult } from './row.ts'
 import { ROWS } from './rows/rows.ts'
 
-const asked = readArguments(process.argv.slice(2))
-if ('help' in asked) {
-  console.log(USAGE)
-  process.exit()
-}
-if ('problem' in asked) {
-  console.error(`${asked.problem}\n\n${USAGE}`)
-  process.exit(2)
-}
+const asked = readCommandLine(USAGE, readArguments)
 
 const show = (text: string): void => {
   if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`)

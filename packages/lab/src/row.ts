@@ -1,6 +1,6 @@
 /** What a row is given. */
 export interface RowOptions {
-  /** It ends soon after so many milliseconds, however far it is; `undefined`: the whole row. */
+  /** What is not done after so many milliseconds has failed; `undefined`: no limit. Rows that have nothing to wait for ignore it. */
   readonly budget: number | undefined
   /** Chance begins here; the same seed causes the same faults. */
   readonly seed: number

@@ -5,6 +5,7 @@ import { GlueberryError } from './errors.ts'
 import { announceHalves } from './libp2p-speed.ts'
 import { freeWhole } from './memory.ts'
 import type { ByteStream } from './transport.ts'
+import { Unread } from './unread.ts'
 
 /** A graceful close takes no longer, in milliseconds. */
 const CLOSE_TIMEOUT = 1000
@@ -31,12 +32,7 @@ export class Libp2pByteStream implements ByteStream {
   readonly #clock: Clock
   readonly #unreadMax: number
   readonly #encrypted: boolean
-  readonly #over = Promise.withResolvers<void>()
-  #unread: Uint8Array[] = []
-  #unreadBytes = 0
-  #ended = false
-  #error: Error | undefined
-  #wake: (() => void) | undefined
+  readonly #unread = new Unread()
 
   constructor(stream: Stream, connection: Connection, options: { readonly clock: Clock; readonly unreadMax: number }) {
     this.#stream = stream
@@ -44,12 +40,12 @@ export class Libp2pByteStream implements ByteStream {
     this.#unreadMax = options.unreadMax
     // Another transport of the user's may have other layers, which keep what they are given.
     this.#encrypted = connection.multiplexer === '/yamux/1.0.0' && connection.encryption === '/noise'
-    this.chunks = { [Symbol.asyncIterator]: () => this.#read() }
+    this.chunks = { [Symbol.asyncIterator]: () => this.#unread.read() }
     announceHalves(stream)
     // A `message` listener takes everything at once: libp2p's own iterators buffer without a limit, or abort at 4 MiB.
     stream.addEventListener('message', (event) => this.#push(event.data))
-    stream.addEventListener('end', () => this.#end())
-    stream.addEventListener('close', (event) => this.#end(event.error))
+    stream.addEventListener('end', () => this.#unread.end())
+    stream.addEventListener('close', (event) => this.#unread.end(event.error))
   }
 
   send(pieces: readonly Uint8Array[]): boolean {
@@ -60,20 +56,20 @@ export class Libp2pByteStream implements ByteStream {
   }
 
   get ended(): Promise<void> {
-    return this.#over.promise
+    return this.#unread.over
   }
 
   writable(): Promise<void> {
     const stream = this.#stream
     // Not `stream.onDrain()`: its promise is never renewed, so from the second use on it returns at once.
     return new Promise((resolve, reject) => {
-      if (stream.writeStatus !== 'writable') return reject(this.#error ?? new Error('the stream is closed'))
+      if (stream.writeStatus !== 'writable') return reject(this.#unread.error ?? new Error('the stream is closed'))
       if (!stream.writableNeedsDrain) return resolve()
       const settle = (): void => {
         stream.removeEventListener('drain', settle)
         stream.removeEventListener('close', settle)
         if (stream.writeStatus === 'writable') resolve()
-        else reject(this.#error ?? new Error('the stream is closed'))
+        else reject(this.#unread.error ?? new Error('the stream is closed'))
       }
       stream.addEventListener('drain', settle)
       stream.addEventListener('close', settle)
@@ -89,44 +85,11 @@ export class Libp2pByteStream implements ByteStream {
   }
 
   #push(data: Uint8Array | Uint8ArrayList): void {
-    this.#unreadBytes += data.byteLength
-    if (this.#unreadBytes > this.#unreadMax) {
+    if (this.#unread.bytes + data.byteLength > this.#unreadMax) {
       return this.#stream.abort(
         new GlueberryError('PROTOCOL', `more than ${this.#unreadMax} bytes wait unread in one stream`),
       )
     }
-    if (data instanceof Uint8Array) this.#unread.push(data)
-    else this.#unread.push(...data)
-    this.#notify()
-  }
-
-  #end(error?: Error): void {
-    this.#ended = true
-    this.#error ??= error
-    this.#over.resolve()
-    this.#notify()
-  }
-
-  #notify(): void {
-    this.#wake?.()
-    this.#wake = undefined
-  }
-
-  async *#read(): AsyncGenerator<Uint8Array> {
-    for (;;) {
-      const unread = this.#unread
-      if (unread.length > 0) {
-        this.#unread = []
-        this.#unreadBytes = 0
-        yield* unread
-      } else if (this.#ended) {
-        if (this.#error !== undefined) throw this.#error
-        return
-      } else {
-        await new Promise<void>((resolve) => {
-          this.#wake = resolve
-        })
-      }
-    }
+    this.#unread.push(data instanceof Uint8Array ? [data] : data)
   }
 }

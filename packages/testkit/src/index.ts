@@ -2,6 +2,7 @@
 
 export { chance, withChance } from './chance.ts'
 export { Child, spawnNode } from './child.ts'
+export { readCommandLine } from './command-line.ts'
 export { eventually } from './eventually.ts'
 export { type Fault, FaultProxy } from './fault-proxy.ts'
 export { MemoryNetwork } from './memory-network.ts'

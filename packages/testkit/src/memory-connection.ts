@@ -1,6 +1,7 @@
 import type { PeerId } from '@glueberry/node'
 import type { AdmissionSlot, ByteStream, Link } from '../../node/src/transport.ts'
 import { DATA_PROTOCOL, SESSION_PROTOCOL } from '../../node/src/transport.ts'
+import { Unread } from '../../node/src/unread.ts'
 import type { MemoryHost, MemoryNetwork } from './memory-network.ts'
 
 /** So much is under way in one stream before its writer has to wait, in bytes. */
@@ -140,23 +141,19 @@ class MemoryStream implements ByteStream {
   readonly #network: MemoryNetwork
   readonly #own: MemoryHost
   readonly #remote: MemoryHost
-  readonly #over = Promise.withResolvers<void>()
+  readonly #unread = new Unread()
   #other!: MemoryStream
   /** What was sent and has not arrived, oldest first: it arrives in order, however long each piece takes. */
   readonly #sent: { arrived: boolean; readonly arrive: () => void }[] = []
   #inFlight = 0
   #waiting: { resolve(): void; reject(error: Error): void }[] = []
-  #unread: Uint8Array[] = []
-  #wake: (() => void) | undefined
   #writable = true
-  #ended = false
-  #error: Error | undefined
 
   constructor(network: MemoryNetwork, own: MemoryHost, remote: MemoryHost) {
     this.#network = network
     this.#own = own
     this.#remote = remote
-    this.chunks = { [Symbol.asyncIterator]: () => this.#read() }
+    this.chunks = { [Symbol.asyncIterator]: () => this.#unread.read() }
   }
 
   connect(other: MemoryStream): void {
@@ -164,16 +161,17 @@ class MemoryStream implements ByteStream {
   }
 
   get ended(): Promise<void> {
-    return this.#over.promise
+    return this.#unread.over
   }
 
   send(pieces: readonly Uint8Array[]): boolean {
-    if (!this.#writable || this.#error !== undefined) throw this.#error ?? new Error('the stream is closed')
+    if (!this.#writable || this.#unread.error !== undefined)
+      throw this.#unread.error ?? new Error('the stream is closed')
     const bytes = pieces.reduce((sum, { length }) => sum + length, 0)
     this.#inFlight += bytes
     this.#carry(() => {
       this.#inFlight -= bytes
-      this.#other.#arrive(pieces)
+      if (this.#other.#unread.error === undefined) this.#other.#unread.push(pieces)
       if (this.#inFlight < IN_FLIGHT_MAX) for (const { resolve } of this.#waiting.splice(0)) resolve()
     })
     return this.#inFlight < IN_FLIGHT_MAX
@@ -181,7 +179,8 @@ class MemoryStream implements ByteStream {
 
   writable(): Promise<void> {
     return new Promise((resolve, reject) => {
-      if (this.#error !== undefined || !this.#writable) reject(this.#error ?? new Error('the stream is closed'))
+      if (this.#unread.error !== undefined || !this.#writable)
+        reject(this.#unread.error ?? new Error('the stream is closed'))
       else if (this.#inFlight < IN_FLIGHT_MAX) resolve()
       else this.#waiting.push({ resolve, reject })
     })
@@ -190,21 +189,20 @@ class MemoryStream implements ByteStream {
   async closeWrite(): Promise<void> {
     if (!this.#writable) return
     this.#writable = false
-    this.#carry(() => this.#other.#end(undefined))
+    this.#carry(() => this.#other.#unread.end())
   }
 
   abort(error: Error): void {
-    if (this.#error !== undefined) return
+    if (this.#unread.error !== undefined) return
     this.#carry(() => this.#other.broken(new Error('the stream was reset')))
     this.broken(error)
   }
 
   broken(error: Error): void {
-    if (this.#error !== undefined) return
-    this.#error = error
-    this.#unread = []
+    if (this.#unread.error !== undefined) return
+    this.#unread.clear()
+    this.#unread.end(error)
     for (const { reject } of this.#waiting.splice(0)) reject(error)
-    this.#end(error)
   }
 
   #carry(arrive: () => void): void {
@@ -214,40 +212,5 @@ class MemoryStream implements ByteStream {
       sent.arrived = true
       while (this.#sent[0]?.arrived === true) this.#sent.shift()?.arrive()
     })
-  }
-
-  #arrive(pieces: readonly Uint8Array[]): void {
-    if (this.#ended) return
-    this.#unread.push(...pieces)
-    this.#notify()
-  }
-
-  #end(error: Error | undefined): void {
-    this.#ended = true
-    this.#error ??= error
-    this.#over.resolve()
-    this.#notify()
-  }
-
-  #notify(): void {
-    this.#wake?.()
-    this.#wake = undefined
-  }
-
-  async *#read(): AsyncGenerator<Uint8Array> {
-    for (;;) {
-      const unread = this.#unread
-      if (unread.length > 0) {
-        this.#unread = []
-        yield* unread
-      } else if (this.#ended) {
-        if (this.#error !== undefined) throw this.#error
-        return
-      } else {
-        await new Promise<void>((resolve) => {
-          this.#wake = resolve
-        })
-      }
-    }
   }
 }

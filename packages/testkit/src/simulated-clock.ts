@@ -46,9 +46,7 @@ export class SimulatedClock {
   advance(milliseconds: number): void {
     const end = this.#now + milliseconds
     for (;;) {
-      const [next] = [...this.#timers]
-        .filter(({ due }) => due <= end)
-        .sort((a, b) => a.due - b.due || a.order - b.order)
+      const next = this.#nextUntil(end)
       if (next !== undefined && next.due <= this.#now) {
         this.#timers.delete(next)
         next.task()
@@ -76,12 +74,8 @@ export class SimulatedClock {
         for (const task of this.#immediates.splice(0)) task()
         continue
       }
-      let next: Timer | undefined
-      for (const timer of this.#timers) {
-        if (next === undefined || timer.due < next.due || (timer.due === next.due && timer.order < next.order))
-          next = timer
-      }
-      if (next === undefined || next.due > end) break
+      const next = this.#nextUntil(end)
+      if (next === undefined) break
       this.#timers.delete(next)
       this.#now = Math.max(this.#now, next.due)
       next.task()
@@ -92,5 +86,16 @@ export class SimulatedClock {
   /** The machine stands still: time passes, and nothing runs until the next `advance`. */
   stall(milliseconds: number): void {
     this.#now += milliseconds
+  }
+
+  /** The timer that falls due first, by then. */
+  #nextUntil(end: number): Timer | undefined {
+    let first: Timer | undefined
+    for (const timer of this.#timers) {
+      if (timer.due > end) continue
+      const earlier = first === undefined || timer.due < first.due
+      if (earlier || (timer.due === first?.due && timer.order < first.order)) first = timer
+    }
+    return first
   }
 }

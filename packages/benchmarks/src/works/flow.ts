@@ -1,36 +1,15 @@
 import { PlayerProcess } from '../player-process.ts'
 import type { Case, Figures } from '../results.ts'
 import { sum } from '../statistics.ts'
+import { couple } from './couple.ts'
 import type { Timing } from './timing.ts'
-
-async function couple(
-  { contender, size }: Case,
-  names: number,
-  unread?: number,
-): Promise<AsyncDisposable & { receiver: PlayerProcess; sender: PlayerProcess; address: string }> {
-  const receiver = new PlayerProcess()
-  const sender = new PlayerProcess()
-  const options = { contender, size, names, duplex: false, endpoints: 1, echoFrom: 64 }
-  const reading = unread === undefined ? options : { ...options, unread }
-  const { address } = await receiver.tell('open', { ...reading, listens: true })
-  await sender.tell('open', { ...options, listens: false })
-  await sender.tell('connect', address)
-  return {
-    receiver,
-    sender,
-    address,
-    async [Symbol.asyncDispose]() {
-      await Promise.all([receiver[Symbol.asyncDispose](), sender[Symbol.asyncDispose]()])
-    },
-  }
-}
 
 /**
  * An application that waits a millisecond after each message, while another sends to it as fast as it can: some thousand
  * messages long, and then at full speed until a million have come. MiB above what both had before.
  */
 export async function slowConsumer(measured: Case, timing: Timing): Promise<Figures> {
-  await using programs = await couple(measured, 1)
+  await using programs = await couple(measured)
   const { receiver, sender } = programs
   await receiver.tell('mark')
   await receiver.tell('arrived', sum(await sender.tell('flood', { duration: timing.warmUp, names: 1 })))
@@ -57,7 +36,7 @@ export async function slowConsumer(measured: Case, timing: Timing): Promise<Figu
 /** 63 names that are read, alone and beside one that nobody reads: what part of their rate they keep. */
 export async function unreadName(measured: Case, timing: Timing): Promise<Figures> {
   const rate = async (stuffed: boolean): Promise<number> => {
-    await using programs = await couple(measured, 64, 63)
+    await using programs = await couple(measured, { names: 64, unread: 63 })
     const { receiver, sender } = programs
     if (stuffed) await sender.tell('stuff', { count: 4000, name: 63 })
     let perSecond = 0
@@ -105,22 +84,17 @@ export async function flooded(measured: Case, timing: Timing): Promise<Figures> 
 }
 
 /** A hundred peers that send as fast as they can to a node that reads nothing; then it reads everything. MiB. */
-export async function hundredPeers({ contender, size }: Case, timing: Timing): Promise<Figures> {
-  const peers = timing.idlePeers[0] as number
-  await using hub = new PlayerProcess()
-  await using crowd = new PlayerProcess()
-  const options = { contender, size, names: 1, duplex: false, echoFrom: 64 }
-  const { address } = await hub.tell('open', { ...options, listens: true, endpoints: 1 })
-  await crowd.tell('open', { ...options, listens: false, endpoints: peers })
-  await crowd.tell('connect', address)
-  const before = await hub.tell('memory')
-  await hub.tell('pace', 2 ** 30) // reads one, and then nothing
-  await hub.tell('peak')
-  const flood = crowd.tell('flood', { duration: 2 * timing.measured, names: 1 })
+export async function hundredPeers(measured: Case, timing: Timing): Promise<Figures> {
+  await using programs = await couple(measured, { endpoints: timing.idlePeers[0] as number })
+  const { receiver, sender } = programs
+  const before = await receiver.tell('memory')
+  await receiver.tell('pace', 2 ** 30) // reads one, and then nothing
+  await receiver.tell('peak')
+  const flood = sender.tell('flood', { duration: 2 * timing.measured, names: 1 })
   await new Promise((resolve) => setTimeout(resolve, 2 * timing.measured))
-  const full = await hub.tell('peak')
-  await hub.tell('pace', 0)
+  const full = await receiver.tell('peak')
+  await receiver.tell('pace', 0)
   const sent = sum(await flood)
-  await hub.tell('arrived', sent)
+  await receiver.tell('arrived', sent)
   return { peak: (full.heap - before.heap) / 2 ** 20, sent }
 }

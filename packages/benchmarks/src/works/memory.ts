@@ -1,6 +1,7 @@
 import { PlayerProcess } from '../player-process.ts'
 import type { Case, Figures } from '../results.ts'
 import { sum } from '../statistics.ts'
+import { couple } from './couple.ts'
 import type { Timing } from './timing.ts'
 
 /** What each of many connected peers that say nothing costs the node that they are connected to, in KiB. */
@@ -27,14 +28,10 @@ export async function idlePeers({ contender, size }: Case, timing: Timing): Prom
 }
 
 /** What 64 names cost that are used once and left, in KiB a name. */
-export async function usedNames({ contender, size }: Case): Promise<Figures> {
+export async function usedNames(measured: Case): Promise<Figures> {
   const names = 64
-  await using receiver = new PlayerProcess()
-  await using sender = new PlayerProcess()
-  const options = { contender, size, names, duplex: false, endpoints: 1, echoFrom: names }
-  const { address } = await receiver.tell('open', { ...options, listens: true })
-  await sender.tell('open', { ...options, listens: false })
-  await sender.tell('connect', address)
+  await using programs = await couple(measured, { names })
+  const { receiver, sender } = programs
   await sender.tell('stuff', { count: 1, name: 0 })
   await receiver.tell('arrived', 1)
   const before = [await sender.tell('memory'), await receiver.tell('memory')] as const
@@ -48,15 +45,11 @@ export async function usedNames({ contender, size }: Case): Promise<Figures> {
 }
 
 /** What each of many kept messages costs, in bytes, when all are kept and when one in twenty is. */
-export async function keptMessages({ contender, size }: Case, timing: Timing): Promise<Figures> {
+export async function keptMessages(measured: Case, timing: Timing): Promise<Figures> {
   const figures: Record<string, number> = {}
   for (const every of [1, 20]) {
-    await using receiver = new PlayerProcess()
-    await using sender = new PlayerProcess()
-    const options = { contender, size, names: 1, duplex: false, endpoints: 1, echoFrom: 1 }
-    const { address } = await receiver.tell('open', { ...options, listens: true })
-    await sender.tell('open', { ...options, listens: false })
-    await sender.tell('connect', address)
+    await using programs = await couple(measured)
+    const { receiver, sender } = programs
     await receiver.tell('mark')
     await receiver.tell('arrived', sum(await sender.tell('flood', { duration: timing.warmUp, names: 1 })))
     const before = await receiver.tell('memory')
@@ -74,13 +67,10 @@ export async function keptMessages({ contender, size }: Case, timing: Timing): P
 }
 
 /** What each of many messages that wait for the other application costs, in bytes, at both ends. */
-export async function backlog({ contender, size, outstanding }: Case, timing: Timing): Promise<Figures> {
-  await using receiver = new PlayerProcess()
-  await using sender = new PlayerProcess()
-  const options = { contender, size, names: 1, duplex: false, endpoints: 1, echoFrom: 1 }
-  const { address } = await receiver.tell('open', { ...options, listens: true })
-  await sender.tell('open', { ...options, listens: false })
-  await sender.tell('connect', address)
+export async function backlog(measured: Case, timing: Timing): Promise<Figures> {
+  const { outstanding } = measured
+  await using programs = await couple(measured)
+  const { receiver, sender } = programs
   await receiver.tell('mark')
   const grown = sum(await sender.tell('flood', { duration: timing.warmUp, names: 1 })) // the window grows
   await receiver.tell('arrived', grown)

@@ -1,6 +1,6 @@
-import { PlayerProcess } from '../player-process.ts'
 import type { Case, Figures } from '../results.ts'
 import { sum } from '../statistics.ts'
+import { couple } from './couple.ts'
 import type { Timing } from './timing.ts'
 
 /** CPU seconds per million messages. */
@@ -8,14 +8,9 @@ const cost = ({ user, system }: NodeJS.CpuUsage, messages: number): number => (u
 
 /** Messages one way, and where `both` both ways at once: how many a second the receiving applications get. */
 export async function traffic(measured: Case, timing: Timing, both: boolean): Promise<Figures> {
-  const { contender, size, names, peers } = measured
-  await using receiver = new PlayerProcess(timing.profile === undefined ? undefined : `${timing.profile}-receiver`)
-  await using sender = new PlayerProcess(timing.profile === undefined ? undefined : `${timing.profile}-sender`)
-  const options = { contender, size, names, duplex: false, echoFrom: Number.MAX_SAFE_INTEGER }
-  const { address } = await receiver.tell('open', { ...options, listens: true, endpoints: 1 })
-  const { address: back } = await sender.tell('open', { ...options, listens: both, endpoints: peers })
-  await sender.tell('connect', address)
-  if (both) await receiver.tell('connect', back)
+  const { size, names, peers } = measured
+  await using programs = await couple(measured, { names, endpoints: peers, both, profile: timing.profile })
+  const { receiver, sender } = programs
 
   const run = async (duration: number): Promise<Figures> => {
     await receiver.tell('mark')

@@ -32,7 +32,6 @@ export class Oracle {
   delivered = 0
   /** Messages whose sender was told that they are undelivered. */
   givenUp = 0
-  redelivered = 0
 
   #of(sender: number, life: number, receiver: number, name: string): Sent {
     const key = keyOf(sender, life, receiver, name)
@@ -90,7 +89,6 @@ export class Oracle {
     if (consumed.has(number) && !message.redelivered) throw new Error(`${what} came again, and is not marked so`)
     consumed.add(number)
     this.delivered++
-    if (message.redelivered) this.redelivered++
   }
 
   /** Whether everything that was accepted is delivered or told to be given up. @throws Error with the first that is neither */

@@ -18,7 +18,6 @@ export interface Outcome {
   readonly delivered: number
   /** Messages whose sender was told that they are undelivered. */
   readonly givenUp: number
-  readonly redelivered: number
   /** Of everything that was seen, in its order: the same for the same seed. */
   readonly trace: string
   /** What must not be, if anything was. */
@@ -26,7 +25,7 @@ export interface Outcome {
 }
 
 /** One history of two to five nodes, made of the seed: faults for twenty minutes, then peace until all is quiet. */
-export async function simulate(seed: number, log?: (line: string) => void): Promise<Outcome> {
+export async function simulate(seed: number): Promise<Outcome> {
   const random = chance(seed)
   const upTo = (max: number): number => Math.floor(random() * (max + 1))
   const clock = new SimulatedClock()
@@ -36,9 +35,7 @@ export async function simulate(seed: number, log?: (line: string) => void): Prom
   const begun = clock.now()
   let failure: string | undefined
   const trace = (line: string): void => {
-    const text = `${clock.now() - begun} ${line}`
-    hash.update(`${text}\n`)
-    log?.(text)
+    hash.update(`${clock.now() - begun} ${line}\n`)
   }
   const failed = (error: Error): void => {
     trace(`FAILED ${error.message}`)
@@ -69,7 +66,7 @@ export async function simulate(seed: number, log?: (line: string) => void): Prom
     while (!done && clock.now() - begun < CHAOS + PEACE) await clock.pass(MINUTE, () => done)
   }
   const begin = async (index: number): Promise<void> => {
-    const life = ++(lives[index] as number)
+    const life = (lives[index] as number) + 1
     lives[index] = life
     const identity = identities[index] as Identity
     const program = new Program({
@@ -180,7 +177,6 @@ export async function simulate(seed: number, log?: (line: string) => void): Prom
     simulated: clock.now() - begun,
     delivered: oracle.delivered,
     givenUp: oracle.givenUp,
-    redelivered: oracle.redelivered,
     trace: hash.digest('hex').slice(0, 16),
     ...(failure === undefined ? {} : { failure }),
   }

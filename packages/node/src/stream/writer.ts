@@ -3,7 +3,7 @@ import type { Clock } from '../clock.ts'
 import type { Outbox } from './outbox.ts'
 import type { OpenedStream, SessionPort } from './port.ts'
 
-/** So much goes to the connection in one call, when no other name waits for its turn. */
+/** So much is written in one turn, when no other name waits for its own. */
 const BURST = 1024 * 1024
 const BURST_SHARED = 256 * 1024
 
