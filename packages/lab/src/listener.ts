@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url'
 import { Identity, Node, type PeerId } from '@glueberry/node'
-import { type Child, spawnNode } from '@glueberry/testkit'
+import { type Child, FaultProxy, spawnNode } from '@glueberry/testkit'
 
 const program = fileURLToPath(new URL('children/listener.ts', import.meta.url))
 
@@ -56,14 +56,18 @@ export class Listener implements AsyncDisposable {
     this.#child.kill(signal)
   }
 
-  /** A node that nobody has seen before connects and sends a message that is consumed; milliseconds, or that it failed. */
-  async honestDial(patience: number): Promise<number | undefined> {
+  /**
+   * A node that nobody has seen before connects, from this IPv4 address, and sends a message that is consumed; how many
+   * milliseconds that took, or `undefined` when it failed or took more than `patience`.
+   */
+  async honestDial(patience: number, from = '127.0.0.1'): Promise<number | undefined> {
+    await using proxy = await FaultProxy.to(this.address, from)
     const node = new Node({ identity: Identity.generate(), streams: ['x'], reconnect: false })
     await node.start()
     try {
       const signal = AbortSignal.timeout(patience)
       const begun = performance.now()
-      const peer = await node.connect(this.address, { signal })
+      const peer = await node.connect(proxy.address, { signal })
       await node.send(peer, 'x', 'hello', { confirm: true, signal })
       return performance.now() - begun
     } catch {

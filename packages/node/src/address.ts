@@ -77,6 +77,20 @@ export function checkMultiaddr(text: unknown): void {
   splitAddress(text)
 }
 
+/**
+ * Where limits take an address to come from: an IPv4 address, or the /64 of an IPv6 one, whose addresses all belong to one
+ * network (RFC 4291, 2.5.1); of any other kind, the address itself.
+ */
+export function originOf(address: Multiaddr): string {
+  const ip = multiaddr(address)
+    .getComponents()
+    .find(({ name }) => name === 'ip4' || name === 'ip6')
+  if (ip?.value === undefined) return address
+  if (ip.name === 'ip4') return ip.value
+  const network = Buffer.from(multiaddr(`/ip6/${ip.value}`).bytes.subarray(1, 9)).toString('hex')
+  return `${network.replace(/(....)(?!$)/g, '$1:')}::/64`
+}
+
 function splitAddress(text: unknown): { address: Multiaddr; peerId?: PeerId } {
   if (typeof text !== 'string') throw malformed(text)
   const match = /^(.*)\/p2p\/([^/]+)$/.exec(text)

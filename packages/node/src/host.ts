@@ -5,6 +5,7 @@ import type { Connection, ConnectionGater, Stream } from '@libp2p/interface'
 import { type TCPSocketOptions, tcp } from '@libp2p/tcp'
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
 import { createLibp2p, type Libp2p, type Libp2pOptions } from 'libp2p'
+import { originOf } from './address.ts'
 import type { Clock } from './clock.ts'
 import { GlueberryError } from './errors.ts'
 import { Libp2pLink } from './libp2p-link.ts'
@@ -161,8 +162,8 @@ export class Libp2pHost implements Host {
   #gater(handlers: HostHandlers): ConnectionGater {
     return {
       denyInboundConnection: (socket) => {
-        const { host, key } = endpoint(socket.remoteAddr)
-        const slot = handlers.admit(host, (error) => socket.abort(error))
+        const { origin, key } = endpoint(socket.remoteAddr)
+        const slot = handlers.admit(origin, (error) => socket.abort(error))
         if (slot === undefined) return true
         this.#admitted.set(key, slot)
         socket.addEventListener('close', () => {
@@ -200,12 +201,10 @@ export class Libp2pHost implements Host {
   }
 }
 
-/** Host and port of a multiaddr, as far as it has them. */
-function endpoint(address: Multiaddr): { host: string; key: string } {
-  const parts = address.getComponents()
-  const host = parts.find(({ name }) => name === 'ip4' || name === 'ip6')?.value ?? address.toString()
-  const port = parts.find(({ name }) => name === 'tcp' || name === 'udp')?.value ?? ''
-  return { host, key: `${host} ${port}` }
+/** Where a connection comes from, and what identifies it there. */
+function endpoint(address: Multiaddr): { origin: string; key: string } {
+  const part = (...names: string[]) => address.getComponents().find(({ name }) => names.includes(name))?.value ?? ''
+  return { origin: originOf(String(address)), key: `${part('ip4', 'ip6')} ${part('tcp', 'udp')}` }
 }
 
 /** What an error of libp2p or the system comes down to, for a person; the error itself is the cause of ours. */

@@ -29,9 +29,9 @@ export class Inbound implements HostHandlers {
     this.#options = options
   }
 
-  admit(remoteHost: string, abort: (error: Error) => void): AdmissionSlot | undefined {
+  admit(origin: string, abort: (error: Error) => void): AdmissionSlot | undefined {
     const { stopped, admission } = this.#options
-    return stopped() ? undefined : admission.admit(remoteHost, abort)
+    return stopped() ? undefined : admission.admit(origin, abort)
   }
 
   admitsPeer(peerId: PeerId): boolean {

@@ -34,7 +34,7 @@ export class Libp2pLink implements Link {
   }
 
   established(): void {
-    this.#slot?.release()
+    this.#slot?.established()
   }
 
   async openStream(protocol: string, signal: AbortSignal): Promise<ByteStream> {

@@ -1,5 +1,5 @@
 import { IdentityKeys, INSTANCE_LENGTH } from '@glueberry/wire'
-import type { Multiaddr, Target } from './address.ts'
+import { type Multiaddr, originOf, type Target } from './address.ts'
 import type { AddressBook, BookEntry } from './address-book/address-book.ts'
 import type { Clock } from './clock.ts'
 import { Admission } from './connection/admission.ts'
@@ -46,6 +46,7 @@ export class Peers {
   readonly #names: Set<string>
   readonly #budget: Budget
   readonly #blocklist: Blocklist
+  readonly #admission: Admission
   /** What comes in from the host. */
   readonly inbound: Inbound
   readonly #keys: IdentityKeys
@@ -63,13 +64,14 @@ export class Peers {
     this.#departed = new Departed(clock)
     this.#budget = new Budget(settings.flow.nodeBudget + BUDGET_SLACK)
     this.#blocklist = new Blocklist(clock, (peerId) => this.#unblocked(peerId).catch(() => {})) // reported
+    this.#admission = new Admission({
+      clock,
+      max: limits.pendingConnections,
+      maxPerOrigin: limits.pendingPerAddress,
+      timeout: timeouts.handshake,
+    })
     this.inbound = new Inbound({
-      admission: new Admission({
-        clock,
-        max: limits.pendingConnections,
-        maxPerAddress: limits.pendingPerAddress,
-        timeout: timeouts.handshake,
-      }),
+      admission: this.#admission,
       stopped: () => this.#stopped,
       admits: (peerId) => this.#blocklist.get(peerId) === undefined,
       obtain: (peerId) => this.#obtain(peerId),
@@ -221,6 +223,7 @@ export class Peers {
     const peer = this.#obtain(peerId)
     const written = book.add(peerId, [...peer.connection.addresses, ...addresses], options.metadata, options.connect)
     peer.saved(book.entries.get(peerId) as BookEntry)
+    this.#know(addresses)
     if (options.connect && this.#running) this.#keep(peer)
     return written
   }
@@ -303,6 +306,7 @@ export class Peers {
     for (const [peerId, block] of blocks) this.#blocklist.set(peerId, block)
     for (const [peerId, entry] of book.entries) {
       if (peerId !== this.#options.settings.identity.peerId) this.#obtain(peerId).saved(entry)
+      this.#know(entry.addresses)
     }
   }
 
@@ -367,7 +371,13 @@ export class Peers {
     const { book, clock } = this.#options
     this.#peers.delete(peerId)
     this.#peers.set(peerId, peer)
+    this.#know(peer.connection.addresses)
     if (book.entries.has(peerId)) book.seen(peerId, peer.connection.addresses, clock.now()).catch(() => {}) // reported
+  }
+
+  /** Connections from there come first where places are few. */
+  #know(addresses: readonly Multiaddr[]): void {
+    for (const address of addresses) this.#admission.know(originOf(address))
   }
 
   /** Whether it is to be kept connected. */

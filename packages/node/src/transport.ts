@@ -43,13 +43,15 @@ export interface Link {
 export interface AdmissionSlot {
   /** From here on the session's own time-out ends it. */
   sessionBegan(): void
+  /** Its peer is known from here on. */
+  established(): void
   release(): void
 }
 
 /** What a host asks and tells; never with anything half made. */
 export interface HostHandlers {
-  /** Asked before any cryptography: a slot for an inbound connection from this address, or `undefined` for no. */
-  admit(remoteHost: string, abort: (error: Error) => void): AdmissionSlot | undefined
+  /** Asked before any cryptography: a slot for an inbound connection from this origin (see `originOf`), or `undefined` for no. */
+  admit(origin: string, abort: (error: Error) => void): AdmissionSlot | undefined
   /** Whether this peer may have a connection. */
   admitsPeer(peerId: PeerId): boolean
   onSessionStream(link: Link, stream: ByteStream): void

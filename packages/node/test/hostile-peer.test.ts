@@ -1,7 +1,7 @@
 import { createServer } from 'node:net'
 import { noise } from '@chainsafe/libp2p-noise'
 import { yamux } from '@chainsafe/libp2p-yamux'
-import { eventually, type MadeNode, makeNode } from '@glueberry/testkit'
+import { eventually, type MadeNode, makeNode, RawPeer } from '@glueberry/testkit'
 import { encodeOpen, FIN_FRAME, FrameBuffer, FrameType, type Open } from '@glueberry/wire'
 import { generateKeyPair } from '@libp2p/crypto/keys'
 import { tcp } from '@libp2p/tcp'
@@ -12,7 +12,6 @@ import { decides } from '../src/connection/session-set.ts'
 import { type HandshakePeer, Identity, Node, type Verdict } from '../src/index.ts'
 import { peerIdBytes } from '../src/peer-id.ts'
 import { HandClock } from './support/hand-clock.ts'
-import { RawPeer } from './support/raw-peer.ts'
 
 const open = (changes: Partial<Open> = {}): Uint8Array =>
   encodeOpen({ name: 'x', firstSequence: 1, redeliveredThrough: 0, ...changes })
@@ -177,6 +176,40 @@ test('a second session that the application refuses leaves the established one a
   await eventually(() => victim.node.peerStats(identity.peerId)?.messagesReceived === 1)
   expect(victim.node.getPeer(identity.peerId)?.state).toBe('established')
   expect(victim.events.some(({ type }) => type === 'cooldown')).toBe(false)
+})
+
+test.each([
+  ['an instance that comes back and answers is a second program', true],
+  ['one that comes back and answers nothing was on its way when its program died', false],
+])('%s', async (_, answers) => {
+  await using victim = await makeNode<'x'>({ streams: ['x'] })
+  const identity = Identity.generate()
+  const live = async (number: number, alive: boolean): Promise<RawPeer> => {
+    const peer = new RawPeer(identity)
+    peer.answers = alive
+    return peer.establish(victim.node, {}, { instance: new Uint8Array(16).fill(number) })
+  }
+  const pinged = (peer: RawPeer) => eventually(() => peer.heard.includes('ping'))
+  const peers: RawPeer[] = []
+  for (const [number, alive] of [
+    [1, true],
+    [2, true],
+    [1, answers],
+    [2, true],
+  ] as const) {
+    peers.push(await live(number, alive))
+    await pinged(peers.at(-1) as RawPeer)
+  }
+  const errors = () => victim.events.filter((event) => event.type === 'error').map(({ error }) => error.message)
+  if (answers) {
+    const text = `two running programs have the identity ${identity.peerId}`
+    await eventually(() => victim.node.getPeer(identity.peerId)?.state === 'cooldown')
+    expect(errors()).toEqual([text])
+  } else {
+    await eventually(() => victim.node.peerStats(identity.peerId)?.roundTrip !== undefined)
+    expect(errors()).toEqual([])
+  }
+  for (const peer of peers) await peer[Symbol.asyncDispose]()
 })
 
 test('garbage instead of a handshake, and silence: nothing is remembered, others are served', async () => {

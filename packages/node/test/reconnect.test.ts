@@ -300,7 +300,7 @@ test('twins are told by their coming back, not by how often a program restarts; 
   const watch = new InstanceWatch()
   const saw = (text: string, second = 0): boolean => watch.saw(Buffer.from(text), second * 1000)
   expect(['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i', 'j'].map((each) => saw(each))).not.toContain(true)
-  expect(saw('i')).toBe(false) // once: what was on its way
+  expect(saw('i')).toBe(false) // once: it was still ending when its successor began
   expect(saw('j')).toBe(true)
   expect([saw('j'), saw('i')]).toEqual([false, false]) // one may have gone
   expect(saw('j', 61)).toBe(false) // the last return is long ago

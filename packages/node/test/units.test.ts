@@ -1,7 +1,7 @@
 import { SimulatedClock } from '@glueberry/testkit'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { parseTarget } from '../src/address.ts'
+import { originOf, parseTarget } from '../src/address.ts'
 import { Admission } from '../src/connection/admission.ts'
 import { Blocklist } from '../src/connection/blocklist.ts'
 import { decides } from '../src/connection/session-set.ts'
@@ -68,25 +68,91 @@ describe('heartbeat', () => {
 })
 
 describe('admission', () => {
-  test('counts per address and in all, until released, once', () => {
+  function make(max: number, maxPerOrigin: number) {
     const clock = new SimulatedClock()
-    const admission = new Admission({ clock, max: 3, maxPerAddress: 2, timeout: 1000 })
-    const admit = (address: string) => admission.admit(address, () => {})
-    const [first, second] = [admit('a'), admit('a')]
+    const admission = new Admission({ clock, max, maxPerOrigin, timeout: 60_000 })
+    const dropped: string[] = []
+    return { clock, admission, dropped, admit: (origin: string) => admission.admit(origin, () => dropped.push(origin)) }
+  }
+
+  test('counts per origin, until released, once', () => {
+    const { admit, dropped } = make(3, 2)
+    const [first] = [admit('a'), admit('a')]
     expect(admit('a')).toBeUndefined()
-    expect(admit('b')).toBeDefined()
-    expect(admit('c')).toBeUndefined()
     first?.release()
     first?.release()
     expect(admit('a')).toBeDefined()
     expect(admit('a')).toBeUndefined()
-    second?.release()
-    expect(admit('c')).toBeDefined()
+    expect(dropped).toEqual([])
   })
+
+  test('when all places are taken, the oldest goes; and who had to go makes nobody else go for a while', () => {
+    const { admit, dropped, clock } = make(2, 2)
+    admit('a')
+    admit('b')
+    admit('c')?.established()
+    expect(dropped).toEqual(['a'])
+    expect(admit('d')).toBeDefined() // the place that c no longer needs
+    expect(admit('a')).toBeUndefined()
+    clock.advance(5000)
+    expect(admit('a')).toBeDefined()
+    expect(dropped).toEqual(['a', 'b'])
+  })
+
+  test('known peers come first and go last', () => {
+    const { admit, admission, dropped } = make(2, 2)
+    admission.know('friend')
+    const place = admit('friend')
+    admit('a')
+    admit('b')
+    admit('c')
+    expect(dropped).toEqual(['a', 'b'])
+    admit('friend')
+    expect(dropped).toEqual(['a', 'b', 'c'])
+    expect(admit('d')).toBeUndefined() // every place is a friend's
+    place?.established()
+    expect(admit('d')).toBeDefined()
+    admission.know('another')
+    admission.know('third')
+    admit('another')
+    admit('third') // nobody is left but friends: the oldest of them
+    expect(dropped).toEqual(['a', 'b', 'c', 'd', 'friend'])
+  })
+
+  test('two hundred origins that dial again at once leave a place to one that needs it for some milliseconds', () => {
+    const { admission, clock } = make(64, 8)
+    let attacks = true
+    const idle = (origin: string): void => {
+      if (!attacks) return
+      const again = (): void => void clock.setTimer(() => idle(origin), 1)
+      if (admission.admit(origin, again) === undefined) again()
+    }
+    for (let i = 0; i < 200; i++) idle(`attacker ${i}`)
+    let served = 0
+    for (let i = 0; i < 100; i++) {
+      clock.advance(100)
+      let dropped = false
+      const place = admission.admit(`honest ${i}`, () => {
+        dropped = true
+      })
+      clock.advance(50)
+      if (place !== undefined && !dropped) served++
+      place?.established()
+    }
+    attacks = false
+    expect(served).toBe(100)
+  })
+
+  test.each([
+    ['/ip4/10.1.2.3/tcp/9', '10.1.2.3'],
+    ['/ip6/2001:db8:1:2:3:4:5:6/tcp/9', '2001:0db8:0001:0002::/64'],
+    ['/ip6/2001:db8:1:2::/udp/9', '2001:0db8:0001:0002::/64'],
+    ['/unix/a', '/unix/a'],
+  ])('%s comes from %s', (address, origin) => expect(originOf(address)).toBe(origin))
 
   test('aborts who begins no session in time, and leaves who does alone', () => {
     const clock = new SimulatedClock()
-    const admission = new Admission({ clock, max: 3, maxPerAddress: 3, timeout: 1000 })
+    const admission = new Admission({ clock, max: 3, maxPerOrigin: 3, timeout: 1000 })
     const aborted: string[] = []
     admission.admit('slow', () => aborted.push('slow'))
     admission.admit('quick', () => aborted.push('quick'))?.sessionBegan()

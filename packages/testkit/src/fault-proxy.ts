@@ -20,6 +20,7 @@ export type Fault =
 export class FaultProxy implements AsyncDisposable {
   readonly #target: number
   readonly #suffix: string
+  readonly #from: string | undefined
   readonly #pairs = new Set<Pair>()
   #server: Server | undefined
   #port = 0
@@ -27,16 +28,17 @@ export class FaultProxy implements AsyncDisposable {
   #accepted = 0
   #faults = 0
 
-  private constructor(port: number, suffix: string) {
+  private constructor(port: number, suffix: string, from: string | undefined) {
     this.#target = port
     this.#suffix = suffix
+    this.#from = from
   }
 
-  /** In front of a node that listens at this complete multiaddr. */
-  static async to(address: string): Promise<FaultProxy> {
+  /** In front of a node that listens at this complete multiaddr, which sees connections from the IPv4 address `from`. */
+  static async to(address: string, from?: string): Promise<FaultProxy> {
     const match = /\/tcp\/(\d+)(\/p2p\/\w+)$/.exec(address)
     if (match === null) throw new Error(`not a complete TCP multiaddr: ${address}`)
-    const proxy = new FaultProxy(Number(match[1]), match[2] as string)
+    const proxy = new FaultProxy(Number(match[1]), match[2] as string, from)
     await proxy.listen()
     return proxy
   }
@@ -115,7 +117,7 @@ export class FaultProxy implements AsyncDisposable {
       socket.destroy()
       return
     }
-    const pair = new Pair(socket, this.#target, fault, {
+    const pair = new Pair(socket, { port: this.#target, from: this.#from }, fault, {
       broke: () => this.#faults++,
       closed: () => this.#pairs.delete(pair),
     })
@@ -132,21 +134,31 @@ class Pair {
   #swallows = false
   #broken = false
 
-  constructor(near: Socket, port: number, fault: Fault, events: { broke(): void; closed(): void }) {
+  constructor(
+    near: Socket,
+    { port, from }: { readonly port: number; readonly from: string | undefined },
+    fault: Fault,
+    events: { broke(): void; closed(): void },
+  ) {
     this.#near = near
-    this.#far = dial({ port, host: '127.0.0.1', allowHalfOpen: true })
+    this.#far = dial({
+      port,
+      host: '127.0.0.1',
+      allowHalfOpen: true,
+      ...(from === undefined ? {} : { localAddress: from }),
+    })
     this.#fault = fault
     this.#events = events
-    for (const [from, to] of [
+    for (const [source, to] of [
       [this.#near, this.#far],
       [this.#far, this.#near],
     ] as const) {
-      from.setNoDelay(true)
-      from.on('data', (chunk) => this.#pass(chunk, from, to))
-      from.on('end', () => this.#later(() => (this.#swallows ? undefined : to.end())))
-      from.on('drain', () => to.resume())
-      from.on('error', () => this.cut())
-      from.on('close', () => {
+      source.setNoDelay(true)
+      source.on('data', (chunk) => this.#pass(chunk, source, to))
+      source.on('end', () => this.#later(() => (this.#swallows ? undefined : to.end())))
+      source.on('drain', () => to.resume())
+      source.on('error', () => this.cut())
+      source.on('close', () => {
         to.destroy()
         if (this.#near.destroyed && this.#far.destroyed) events.closed()
       })

@@ -38,14 +38,17 @@ export class MemoryConnection {
     for (const end of [this.outbound, this.inbound]) {
       this.network.carry(this.otherEnd(end).host, end.host, () => end.lost(new Error('the connection was cut')))
     }
-    this.network.remove(this)
   }
 
   end(end: MemoryLink, error?: Error): void {
     const other = this.otherEnd(end)
     end.lost(error)
     this.network.carry(end.host, other.host, () => other.lost(error))
-    this.network.remove(this)
+  }
+
+  /** One end is gone. */
+  left(): void {
+    if (this.outbound.gone && this.inbound.gone) this.network.remove(this)
   }
 }
 
@@ -74,8 +77,12 @@ export class MemoryLink implements Link {
     this.#slot = slot
   }
 
+  get gone(): boolean {
+    return this.#gone !== undefined
+  }
+
   established(): void {
-    this.#slot?.release()
+    this.#slot?.established()
   }
 
   openStream(protocol: string, signal: AbortSignal): Promise<ByteStream> {
@@ -118,6 +125,7 @@ export class MemoryLink implements Link {
   lost(error: Error | undefined): void {
     if (this.#gone !== undefined) return
     this.#gone = { error }
+    this.#connection.left()
     this.#slot?.release()
     for (const stream of this.#streams) stream.broken(error ?? new Error('the connection was closed'))
     for (const listener of this.#listeners.splice(0)) listener(error)

@@ -4,8 +4,10 @@ import type { Row } from '../row.ts'
 export const ROWS: Readonly<Record<string, () => Promise<Row>>> = {
   simulation: async () => (await import('./simulation.ts')).simulation,
   cuts: async () => (await import('./cuts.ts')).cuts,
+  kills: async () => (await import('./kills.ts')).kills,
   garbage: async () => (await import('./garbage.ts')).garbage,
   silent: async () => (await import('./silent.ts')).silent,
   crowd: async () => (await import('./crowd.ts')).crowd,
+  slowloris: async () => (await import('./slowloris.ts')).slowloris,
   stops: async () => (await import('./stops.ts')).stops,
 }

@@ -6,7 +6,7 @@ export class ProgramClock implements Clock {
   readonly #shared: SimulatedClock
   readonly #random: () => number
   #timers = 0
-  #dead = false
+  dead = false
 
   constructor(shared: SimulatedClock, random: () => number) {
     this.#shared = shared
@@ -20,7 +20,7 @@ export class ProgramClock implements Clock {
 
   /** The program is gone: nothing of it runs any more. */
   kill(): void {
-    this.#dead = true
+    this.dead = true
   }
 
   now(): number {
@@ -40,7 +40,7 @@ export class ProgramClock implements Clock {
     }
     const timer = this.#shared.setTimer(() => {
       done()
-      if (!this.#dead) task()
+      if (!this.dead) task()
     }, delay)
     return {
       cancel: () => {
@@ -52,7 +52,7 @@ export class ProgramClock implements Clock {
 
   setImmediate(task: () => void): void {
     this.#shared.setImmediate(() => {
-      if (!this.#dead) task()
+      if (!this.dead) task()
     })
   }
 

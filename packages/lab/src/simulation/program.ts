@@ -59,6 +59,10 @@ export class Program {
     return !this.#dead
   }
 
+  get killed(): boolean {
+    return this.#clock.dead
+  }
+
   /** Whether nothing waits to be sent or consumed. */
   get quiet(): boolean {
     const { buffered, held } = this.node.health()
@@ -106,6 +110,7 @@ export class Program {
   async stop(drains = false): Promise<void> {
     if (drains) await this.node.drain({ timeout: 5000 })
     else await this.node.stop()
+    if (this.killed) return // meanwhile
     this.#dead = true
     if (this.#clock.timers > 0) this.#options.failed(new Error(`a stopped node has left ${this.#clock.timers} timers`))
   }

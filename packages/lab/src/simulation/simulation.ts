@@ -119,7 +119,9 @@ export async function simulate(seed: number): Promise<Outcome> {
       const program = programs[index] as Program
       if (!program.alive || program.node.status !== 'running') return
       trace(`stop ${index}`)
-      void program.stop(random() < 0.5).then(() => later(() => void begin(index).catch(failed), 30 * SECOND), failed)
+      void program.stop(random() < 0.5).then(() => {
+        if (!program.killed) later(() => void begin(index).catch(failed), 30 * SECOND)
+      }, failed)
     },
     () => {
       const program = programs[any()] as Program

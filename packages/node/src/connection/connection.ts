@@ -221,14 +221,12 @@ export class PeerConnection implements SessionOwner {
   }
 
   onSetup(session: Session): void {
-    const { clock, peerId } = this.#options
+    const { peerId } = this.#options
     for (const other of this.#sessions.overBy(session)) {
       const error = new GlueberryError('CONNECT_FAILED', `the connection to ${peerId} broke`, { peerId })
       other.abandon({ kind: 'io', error })
     }
     if (this.#state.name === 'cooldown') return session.refuse(COOLING_DOWN) // it began while this session was on its way
-    if (this.#instances.saw((session.remote as Setup).instance, clock.elapsed()))
-      return this.#refuseTwins(`two running programs have the identity ${peerId}`)
     if (this.#sessions.onSetup(session) === 'duplicate') return session.goodbye('duplicate', { kind: 'local' })
     this.#apply({ type: 'authenticated', direction: session.link.direction })
     const { renews } = session
@@ -259,7 +257,11 @@ export class PeerConnection implements SessionOwner {
   }
 
   onAlive(session: Session): void {
+    if (session !== this.#current) return
     this.#attempts.confirm(session)
+    const { clock, peerId } = this.#options
+    if (this.#instances.saw((session.remote as Setup).instance, clock.elapsed()))
+      this.#refuseTwins(`two running programs have the identity ${peerId}`)
   }
 
   onKeysDue(session: Session): void {
@@ -286,7 +288,7 @@ export class PeerConnection implements SessionOwner {
     if (session.renews?.ended === false && !session.wasEstablished) session.renews.fail(renewalError(session, end))
     if (this.#sessions.all.every(({ link }) => link !== session.link)) this.#closings.closeLink(session, end)
 
-    if (end.refusal?.code === 'identity-in-use')
+    if (end.refusal?.code === 'identity-in-use' && end.refusal.by === 'them')
       this.#refuseTwins(`two running programs have this node's identity, says ${session.peerId}`)
     else if (end.refusal?.code === 'application' && !this.#sessions.underWay) this.#coolDown(end.reason)
     this.#settleLoss(end, session.link.direction)

@@ -8,8 +8,8 @@ export interface SessionEnd {
   readonly reason: Reason
   /** What was said to the peer, or by it. */
   readonly goodbye?: GoodbyeReason
-  /** The refusal that ended it, whoever said it. */
-  readonly refusal?: Refusal
+  /** The refusal that ended it, and who said it. */
+  readonly refusal?: Refusal & { readonly by: 'us' | 'them' }
 }
 
 /** What an error, ours, wire's or the stream's, means for a session. `keyed`: its keys had been agreed on. */

@@ -56,7 +56,7 @@ export interface SessionOwner {
   onProgress(session: Session): void
   /** READY was sent and received: messages may flow. */
   onEstablished(session: Session): void
-  /** The first record since then has come. */
+  /** The peer has answered since then: the session works both ways. */
   onAlive(session: Session): void
   /** The keys should be renewed. Called once. */
   onKeysDue(session: Session): void
@@ -90,7 +90,7 @@ export class Session {
   #remoteStreams = new Set<string>()
   #accepted = false
   #wasEstablished = false
-  #alive = false // a record has come since
+  #answered = false // a ping, since then
   #readySent = false
   #remoteReady: Ready | undefined
   #handshakeTimer: Cancellable | undefined // until established or ended
@@ -110,7 +110,7 @@ export class Session {
       channel: this.#channel,
       send: (message) => this.#send(message),
       acknowledge: () => this.#acknowledge(),
-      measured: context.measured,
+      measured: (roundTrip) => this.#measured(roundTrip),
     })
     this.#heartbeat = new Heartbeat({
       clock: context.clock,
@@ -227,7 +227,7 @@ export class Session {
       this.#channel.send(this.#own)
       for await (const message of this.#channel.messages()) {
         if (this.ended) return
-        this.#heard()
+        this.#heartbeat.heard()
         this.#handle(message)
       }
       this.fail(new GlueberryError('CONNECT_FAILED', `${this.peerId} closed the session`, { peerId: this.peerId }))
@@ -273,7 +273,8 @@ export class Session {
   refuse(refusal: Refusal): void {
     if (this.ended) return
     this.#send({ type: 'refuse', ...refusal })
-    this.#end({ reason: { kind: 'authentication', error: refusalError(refusal, this.peerId, 'us') }, refusal })
+    const error = refusalError(refusal, this.peerId, 'us')
+    this.#end({ reason: { kind: 'authentication', error }, refusal: { ...refusal, by: 'us' } })
   }
 
   /** This side is ready: data streams of the peer are accepted from here on. */
@@ -300,7 +301,7 @@ export class Session {
   /** A record of a data stream has come. @throws GlueberryError when the session is over: its records are no longer processed */
   heard(bytes: number): void {
     if (this.ended) throw this.#overError()
-    this.#heard()
+    this.#heartbeat.heard()
     this.#used(bytes)
   }
 
@@ -384,7 +385,7 @@ export class Session {
         return
       case 'refuse': {
         const error = refusalError(message, this.peerId, 'them')
-        return this.#end({ reason: { kind: 'authentication', error }, refusal: message })
+        return this.#end({ reason: { kind: 'authentication', error }, refusal: { ...message, by: 'them' } })
       }
       case 'ping':
         return this.#duties.onPing(message.number)
@@ -430,10 +431,10 @@ export class Session {
     if (this.ended) throw this.#overError()
   }
 
-  #heard(): void {
-    this.#heartbeat.heard()
-    if (this.#alive || !this.established) return
-    this.#alive = true
+  #measured(roundTrip: number): void {
+    this.#context.measured(roundTrip)
+    if (this.#answered) return
+    this.#answered = true
     this.#owner.onAlive(this)
   }
 

@@ -1,4 +1,6 @@
+import { Identity, type Multiaddr, type PeerId } from '@glueberry/node'
 import {
+  type ControlMessage,
   dataCipher,
   encodeDataHeader,
   IdentityKeys,
@@ -7,14 +9,13 @@ import {
   type SessionSecrets,
   type Setup,
 } from '@glueberry/wire'
-import { systemClock } from '../../src/clock.ts'
-import { Libp2pHost } from '../../src/host.ts'
-import { seedOf } from '../../src/identity.ts'
-import { Identity, type Multiaddr, type PeerId } from '../../src/index.ts'
-import { publicKeyOf } from '../../src/peer-id.ts'
-import { ControlChannel } from '../../src/session/control-channel.ts'
-import { initiate } from '../../src/session/noise-handshake.ts'
-import { type ByteStream, DATA_PROTOCOL, type Link, SESSION_PROTOCOL } from '../../src/transport.ts'
+import { systemClock } from '../../node/src/clock.ts'
+import { Libp2pHost } from '../../node/src/host.ts'
+import { seedOf } from '../../node/src/identity.ts'
+import { publicKeyOf } from '../../node/src/peer-id.ts'
+import { ControlChannel } from '../../node/src/session/control-channel.ts'
+import { initiate } from '../../node/src/session/noise-handshake.ts'
+import { type ByteStream, DATA_PROTOCOL, type Link, SESSION_PROTOCOL } from '../../node/src/transport.ts'
 
 /** A data stream of a raw peer, with its own key. */
 export interface RawStream {
@@ -110,9 +111,9 @@ export class RawPeer implements AsyncDisposable {
   }
 
   /** Established, as an honest peer would be, but for what its READY may say otherwise. */
-  async establish(node: Target, ready: Partial<Ready> = {}): Promise<this> {
+  async establish(node: Target, ready: Partial<Ready> = {}, setup: Partial<Setup> = {}): Promise<this> {
     await this.handshake(node)
-    this.setup()
+    this.setup(setup)
     this.ready(ready)
     const messages = this.channel.messages()
     for (
@@ -126,11 +127,16 @@ export class RawPeer implements AsyncDisposable {
 
   /** What the node says afterwards. */
   readonly heard: string[] = []
+  /** Whether it answers pings. */
+  answers = true
 
-  async #listen(messages: AsyncIterator<{ type: string }>): Promise<void> {
+  async #listen(messages: AsyncIterator<ControlMessage>): Promise<void> {
     try {
-      for (let next = await messages.next(); next.done !== true; next = await messages.next())
-        this.heard.push(next.value.type)
+      for (let next = await messages.next(); next.done !== true; next = await messages.next()) {
+        const { value } = next
+        this.heard.push(value.type)
+        if (value.type === 'ping' && this.answers) this.channel.send({ type: 'pong', number: value.number })
+      }
     } catch {
       // the node broke it off
     }
