@@ -33,10 +33,11 @@ export class Listener implements AsyncDisposable {
     return this.#ask('memory')
   }
 
-  /** What it has consumed, how many messages of it were not the next one, and of how many peers. */
+  /** What it has consumed, how many messages were not the next one, or no honest peer's at all, and of how many peers. */
   count(): Promise<{
     readonly consumed: number
     readonly wrong: number
+    readonly forged: number
     readonly peers: number
   }> {
     return this.#ask('count')
@@ -45,6 +46,11 @@ export class Listener implements AsyncDisposable {
   /** The number of the last message of this peer that it has consumed, once the peer is gone. */
   lastOf(peerId: PeerId): Promise<number> {
     return this.#ask(`of ${peerId}`)
+  }
+
+  /** Sends a peer as many messages of 100 kB as it may at once. */
+  flood(peerId: PeerId): Promise<{ readonly sent: number; readonly bytes: number }> {
+    return this.#ask(`flood ${peerId}`)
   }
 
   /** Its event loop stands still so long, in milliseconds. */

@@ -8,8 +8,16 @@ import { ROWS } from './rows/rows.ts'
 
 const asked = readCommandLine(USAGE, readArguments)
 
+/** Progress in a file is a line now and then, in milliseconds. */
+const LINE_EVERY = 10_000
+
+let shown = performance.now()
 const show = (text: string): void => {
   if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`)
+  else if (performance.now() - shown > LINE_EVERY && text !== '') {
+    shown = performance.now()
+    console.error(text)
+  }
 }
 
 const results: {

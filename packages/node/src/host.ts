@@ -27,11 +27,18 @@ import {
 
 /** Node's own option, for both kinds of sockets, which the types of libp2p do not know. */
 const SOCKET_OPTIONS: TCPSocketOptions & { highWaterMark: number } = { highWaterMark: SOCKET_QUEUE }
-/** An inbound connection has its Noise and yamux by then, in milliseconds; libp2p's own 10 s would hold a slot too long. */
-const UPGRADE_TIMEOUT = 5000
+/**
+ * An inbound connection has its Noise and yamux by then, in milliseconds: that is five round trips, over a satellite too.
+ * Who only holds its place loses it to those who need one (see `Admission`).
+ */
+const UPGRADE_TIMEOUT = 20_000
+/** A stream's protocol is agreed on by then, in milliseconds, also behind what fills a slow line. */
+const NEGOTIATION_TIMEOUT = 60_000
 /** Each direction may have a stream for each of 64 names, twice while keys are renewed. */
 const DATA_STREAMS = 2 * 64 + 16
 const SESSION_STREAMS = 8
+/** What is above is reset before anything is agreed on. */
+const STREAMS_MAX = DATA_STREAMS + SESSION_STREAMS + 32
 
 export interface Libp2pHostOptions {
   /** Ed25519 seed and public key, 64 bytes, as libp2p takes a private key. */
@@ -73,7 +80,7 @@ export class Libp2pHost implements Host {
       connectionEncrypters: [noise({ crypto: noiseCrypto })],
       streamMuxers: [
         // Streams are never paused, so the window only has to keep the pipe full; above the read buffer it would abort.
-        yamux({ streamOptions: { maxStreamWindowSize: 4 * 1024 * 1024 } }),
+        yamux({ maxInboundStreams: STREAMS_MAX, streamOptions: { maxStreamWindowSize: 4 * 1024 * 1024 } }),
       ],
       ...(libp2p.services === undefined ? {} : { services: libp2p.services }),
       ...(libp2p.peerDiscovery === undefined ? {} : { peerDiscovery: libp2p.peerDiscovery }),
@@ -85,6 +92,7 @@ export class Libp2pHost implements Host {
         inboundConnectionThreshold: Number.MAX_SAFE_INTEGER,
         reconnectRetries: 0,
         inboundUpgradeTimeout: UPGRADE_TIMEOUT,
+        inboundStreamProtocolNegotiationTimeout: NEGOTIATION_TIMEOUT,
         addressDialTimeout: dialTimeout, // each dial has our own deadline
       },
       // One failed ping would abort a connection; the session's heartbeat judges silence instead.

@@ -71,6 +71,7 @@ export class Inbound implements HostHandlers {
       }
       // A stream of an older session is reset without a word. READY may still be on its way on the control stream.
       if (header === undefined || peer === undefined || session === undefined || !(await session.whenEstablished)) {
+        peer?.connection.stray()
         return stream.abort(new Error('no such session'))
       }
       await peer.read(session, stream, header, { [Symbol.asyncIterator]: () => chunks }, queue)

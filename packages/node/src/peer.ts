@@ -134,6 +134,7 @@ export class Peer {
       sendBuffer: flow.sendBuffer,
       rejectWhenFull: flow.overflow === 'error',
       waitingMax: limits.waitingSends,
+      keptMax: Math.max(flow.peerBudget, flow.window) + BUDGET_SLACK,
       undelivered: (stream, from, count) => this.#emit({ type: 'undelivered', stream, from, count }),
       accepted: (bytes) => {
         this.#stats.messagesSent++

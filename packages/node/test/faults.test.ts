@@ -178,7 +178,7 @@ test('a peer that goes silent is noticed by its silence, and found again; one th
   await bob.node.send(id, 'x', 'found', { confirm: true })
 
   await using slow = await FaultProxy.to(alice.node.addrs[0] as string)
-  slow.plan({ kind: 'delay', milliseconds: 150 })
+  slow.plan({ kind: 'line', profile: { delay: 150 }, random: Math.random })
   await using carol = await makeNode(options)
   await carol.node.connect(slow.address)
   for (let i = 0; i < 8; i++) await carol.node.send(id, 'x', 'slowly', { confirm: true }) // 300 ms each, more than a time-out together

@@ -46,6 +46,17 @@ const violations: [string, (peer: RawPeer) => Promise<void> | void][] = [
   ['control bytes that do not open', (peer) => void peer.stream.send([Uint8Array.of(0, 20, ...new Uint8Array(20))])],
   ['a control record above every limit', (peer) => void peer.stream.send([Uint8Array.of(0xff, 0xff)])],
   ['65 names', (peer) => peer.channel.send({ type: 'streams', names: Array.from({ length: 64 }, (_, i) => `n${i}`) })],
+  [
+    'sequences beyond 2^53',
+    async (peer) =>
+      (await peer.dataStream()).send(open({ firstSequence: 2 ** 53 - 1 }), part('MESSAGE', 1), part('MESSAGE', 1)),
+  ],
+  [
+    'pings without end',
+    (peer) => {
+      for (let i = 0; i < 10_000; i++) peer.channel.send({ type: 'ping', number: i })
+    },
+  ],
   ['a name that is not accepted', async (peer) => (await peer.dataStream()).send(open({ name: 'y' }))],
   ['a stream without OPEN', async (peer) => (await peer.dataStream()).send(part('MESSAGE', 1))],
   ['OPEN twice', async (peer) => (await peer.dataStream()).send(open(), open())],
@@ -147,6 +158,33 @@ test.each<[string, (peer: RawPeer) => void]>([
   violate(peer)
   for await (const message of peer.channel.messages()) if (message.type === 'goodbye') break
   await eventually(() => victim.node.listPeers().length === 0)
+})
+
+test('who grants everything and takes nothing is not given more than flow.peerBudget', async () => {
+  await using victim = await makeNode<'x'>({ streams: ['x'], ...small })
+  await using peer = await new RawPeer().establish(victim.node, { limits: new Map([['x', 2 ** 53 - 1]]) })
+  await eventually(() => victim.node.getPeer(peer.identity.peerId)?.state === 'established')
+  let sent = 0
+  while (victim.node.trySend(peer.identity.peerId, 'x', new Uint8Array(744))) sent++ // 1,000 with what a message costs beside
+  const most = small.flow.peerBudget + 64 * 256
+  expect(sent).toBe(Math.floor(most / 1000))
+})
+
+test('a peer that begins sessions without end is left alone', async () => {
+  await using victim = await makeNode<'x'>({ streams: ['x'] })
+  await using peer = await new RawPeer().establish(victim.node)
+  const renewals = async (): Promise<number> => {
+    for (let i = 0; ; i++) {
+      try {
+        await peer.renew(victim.node)
+        await peer.makeReady()
+      } catch {
+        return i
+      }
+    }
+  }
+  expect(await renewals()).toBeGreaterThan(50)
+  await endedWith(victim, peer, 'protocol')
 })
 
 test('READY that claims what was never sent ends the session', async () => {

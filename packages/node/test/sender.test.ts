@@ -77,6 +77,7 @@ function make() {
     clock,
     waitingMax: 100,
     rejectWhenFull: false,
+    kept: { cost: 0, max: 64 * 1024 * 1024 },
     roomWhileAway: () => true,
     shared: () => false,
     accepted: () => {},

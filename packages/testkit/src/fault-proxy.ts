@@ -1,4 +1,5 @@
 import { createServer, connect as dial, type Server, type Socket } from 'node:net'
+import { Line, type LineProfile } from './line.ts'
 
 /** What happens to one connection, after so many bytes have passed both ways together. */
 export type Fault =
@@ -13,8 +14,8 @@ export type Fault =
   | { readonly kind: 'corrupt'; readonly after: number }
   /** What the dialer sends ends there; the other way stays open. */
   | { readonly kind: 'half-close'; readonly after: number }
-  /** Everything arrives so many milliseconds later. */
-  | { readonly kind: 'delay'; readonly milliseconds: number }
+  /** A slow line, both ways. */
+  | { readonly kind: 'line'; readonly profile: LineProfile; readonly random: () => number }
 
 /** A TCP proxy on 127.0.0.1 that breaks what passes through it. */
 export class FaultProxy implements AsyncDisposable {
@@ -130,6 +131,8 @@ class Pair {
   readonly #far: Socket
   #fault: Fault
   readonly #events: { broke(): void; closed(): void }
+  /** What leads to each socket, if the line is slow. */
+  readonly #lines = new Map<Socket, Line>()
   #passed = 0
   #swallows = false
   #broken = false
@@ -155,11 +158,21 @@ class Pair {
     ] as const) {
       source.setNoDelay(true)
       source.on('data', (chunk) => this.#pass(chunk, source, to))
-      source.on('end', () => this.#later(() => (this.#swallows ? undefined : to.end())))
+      if (fault.kind === 'line') {
+        const line = new Line(fault.profile, fault.random, (bytes) => void (to.writable && to.write(bytes)))
+        this.#lines.set(to, line)
+      }
+      source.on('end', () => {
+        const end = (): void => void (this.#swallows ? undefined : to.end())
+        const line = this.#lines.get(to)
+        if (line === undefined) end()
+        else line.end(end)
+      })
       source.on('drain', () => to.resume())
       source.on('error', () => this.cut())
       source.on('close', () => {
         to.destroy()
+        this.#lines.get(to)?.close()
         if (this.#near.destroyed && this.#far.destroyed) events.closed()
       })
     }
@@ -207,14 +220,8 @@ class Pair {
 
   #write(bytes: Buffer, from: Socket, to: Socket): void {
     if (this.#swallows || bytes.length === 0) return
-    this.#later(() => {
-      if (!to.writable || this.#swallows) return
-      if (!to.write(bytes)) from.pause()
-    })
-  }
-
-  #later(task: () => void): void {
-    if (this.#fault.kind === 'delay') setTimeout(task, this.#fault.milliseconds)
-    else task()
+    const line = this.#lines.get(to)
+    const more = line === undefined ? to.writable && to.write(bytes) : line.send(bytes, () => from.resume())
+    if (!more) from.pause()
   }
 }

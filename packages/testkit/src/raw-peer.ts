@@ -1,8 +1,9 @@
 import { Identity, type Multiaddr, type PeerId } from '@glueberry/node'
 import {
-  type ControlMessage,
+  controlCipher,
   dataCipher,
   encodeDataHeader,
+  type GoodbyeReason,
   IdentityKeys,
   type Ready,
   RecordSealer,
@@ -16,6 +17,7 @@ import { publicKeyOf } from '../../node/src/peer-id.ts'
 import { ControlChannel } from '../../node/src/session/control-channel.ts'
 import { initiate } from '../../node/src/session/noise-handshake.ts'
 import { type ByteStream, DATA_PROTOCOL, type Link, SESSION_PROTOCOL } from '../../node/src/transport.ts'
+import { Unread } from '../../node/src/unread.ts'
 
 /** A data stream of a raw peer, with its own key. */
 export interface RawStream {
@@ -39,6 +41,9 @@ export class RawPeer implements AsyncDisposable {
   stream!: ByteStream
   secrets!: SessionSecrets
   #streams = 0
+  /** What was sent on the session's stream: the handshake's message, and records. */
+  #sent = 0
+  #started: Promise<void> | undefined
 
   constructor(identity: Identity = Identity.generate()) {
     this.identity = identity
@@ -55,32 +60,59 @@ export class RawPeer implements AsyncDisposable {
     })
   }
 
-  /** A connection, and an open session stream with nothing on it. */
+  /** A connection, and an open session stream with nothing on it; each call makes another. */
   async connect(node: Target): Promise<this> {
+    await this.#start()
+    const address = (node.addrs[0] as string).replace(/\/p2p\/.*/, '')
+    this.link = await this.#host.dial(node.peerId, address, new AbortController().signal)
+    await this.#openSession()
+    return this
+  }
+
+  async #openSession(): Promise<void> {
+    this.stream = this.#tapped(await this.link.openStream(SESSION_PROTOCOL, new AbortController().signal))
+    this.channel = new ControlChannel(this.stream)
+    this.seen.length = 0
+    this.heard.length = 0
+    this.goodbye = undefined
+    this.#streams = 0
+    this.#sent = 0
+  }
+
+  #start(): Promise<void> {
     const refuse = (): void => {}
-    await this.#host.start({
+    this.#started ??= this.#host.start({
       admit: () => undefined,
       admitsPeer: () => true,
       onSessionStream: refuse,
       onDataStream: refuse,
       onAddresses: refuse,
     })
-    const address = (node.addrs[0] as string).replace(/\/p2p\/.*/, '')
-    this.link = await this.#host.dial(node.peerId, address, new AbortController().signal)
-    this.stream = await this.link.openStream(SESSION_PROTOCOL, new AbortController().signal)
-    this.channel = new ControlChannel(this.stream)
-    return this
+    return this.#started
   }
 
   /** Keys agreed on, nothing said yet. */
   async handshake(node: Target): Promise<this> {
     await this.connect(node)
+    return this.handshakeOn(node)
+  }
+
+  /** Fresh keys on the same connection: a new session stream. */
+  async renew(node: Target): Promise<this> {
+    const { id } = this.secrets
+    await this.#openSession()
+    return this.handshakeOn(node, id)
+  }
+
+  /** The same, on the session stream that is open. */
+  async handshakeOn(node: Target, previousSessionId?: Uint8Array): Promise<this> {
     const seed = seedOf(this.identity)
     this.secrets = await initiate(this.channel, {
       identity: new IdentityKeys(seed),
       network: 'default',
       remotePublicKey: publicKeyOf(node.peerId),
       peerId: node.peerId,
+      ...(previousSessionId === undefined ? {} : { previousSessionId }),
     })
     this.channel.secure(this.secrets.sendRoot, this.secrets.receiveRoot)
     return this
@@ -113,39 +145,93 @@ export class RawPeer implements AsyncDisposable {
   /** Established, as an honest peer would be, but for what its READY may say otherwise. */
   async establish(node: Target, ready: Partial<Ready> = {}, setup: Partial<Setup> = {}): Promise<this> {
     await this.handshake(node)
+    return this.makeReady(ready, setup)
+  }
+
+  /** From keys agreed on to established. */
+  async makeReady(ready: Partial<Ready> = {}, setup: Partial<Setup> = {}): Promise<this> {
     this.setup(setup)
     this.ready(ready)
-    const messages = this.channel.messages()
-    for (
-      let next = await messages.next();
-      next.done !== true && next.value.type !== 'ready';
-      next = await messages.next()
-    );
-    void this.#listen(messages)
+    await this.listen()
     return this
   }
 
-  /** What the node says afterwards. */
+  /** Reads what the node says from now on. Resolves at its READY, or when the session is over. */
+  listen(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    void this.#hear(this.channel, resolve).then(resolve)
+    return promise
+  }
+
+  /** What the node has said, by type. */
   readonly heard: string[] = []
+  /** How it has said goodbye. */
+  goodbye: GoodbyeReason | undefined
   /** Whether it answers pings. */
   answers = true
 
-  async #listen(messages: AsyncIterator<ControlMessage>): Promise<void> {
-    try {
-      for (let next = await messages.next(); next.done !== true; next = await messages.next()) {
-        const { value } = next
-        this.heard.push(value.type)
-        if (value.type === 'ping' && this.answers) this.channel.send({ type: 'pong', number: value.number })
+  /** What goes out on the session's stream instead of what should; `undefined`: what should. */
+  tap: ((pieces: readonly Uint8Array[]) => readonly Uint8Array[]) | undefined
+  /** What has come on the session's stream. */
+  readonly seen: Uint8Array[] = []
+
+  #tapped(stream: ByteStream): ByteStream {
+    const { seen } = this
+    const unread = new Unread()
+    void (async () => {
+      try {
+        for await (const chunk of stream.chunks) {
+          seen.push(chunk.slice())
+          unread.push([chunk])
+        }
+        unread.end()
+      } catch (error) {
+        unread.end(error as Error)
       }
+    })()
+    return {
+      send: (pieces) => {
+        this.#sent++
+        return stream.send(this.tap === undefined ? pieces : this.tap(pieces))
+      },
+      writable: () => stream.writable(),
+      chunks: unread.read(),
+      ended: stream.ended,
+      closeWrite: () => stream.closeWrite(),
+      abort: (error) => stream.abort(error),
+    }
+  }
+
+  async #hear(channel: ControlChannel, ready: () => void): Promise<void> {
+    try {
+      for await (const message of channel.messages()) {
+        this.heard.push(message.type)
+        if (message.type === 'ready') ready()
+        if (message.type === 'goodbye') this.goodbye = message.reason
+        if (message.type === 'ping' && this.answers) channel.send({ type: 'pong', number: message.number })
+      }
+      await channel.close()
     } catch {
       // the node broke it off
     }
   }
 
+  /** Sends a control record with this in it; from then on nothing can be sent but by this. */
+  sendPlain(plaintext: Uint8Array): void {
+    const sealer = new RecordSealer(controlCipher(this.secrets.sendRoot))
+    for (let i = 0; i < this.#sent - 1; i++) sealer.seal([plaintext]) // all but message 1 of the handshake
+    this.stream.send(sealer.seal([plaintext]))
+  }
+
+  /** A data stream without anything on it. */
+  bareStream(): Promise<ByteStream> {
+    return this.link.openStream(DATA_PROTOCOL, new AbortController().signal)
+  }
+
   /** A data stream with its own key; `number` as an honest peer counts unless it is told otherwise. */
   async dataStream(given?: number): Promise<RawStream> {
     const number = given ?? this.#streams++
-    const stream = await this.link.openStream(DATA_PROTOCOL, new AbortController().signal)
+    const stream = await this.bareStream()
     const sealer = new RecordSealer(dataCipher(this.secrets.sendRoot, number))
     stream.send([encodeDataHeader(this.secrets.id, number)])
     return {

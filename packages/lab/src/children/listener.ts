@@ -17,11 +17,18 @@ const node = new Node({
 })
 let consumed = 0
 let wrong = 0
+/** Messages that nobody may send: `children/attacker.ts`. */
+let forged = 0
 const last = new Map<string, number>()
 node.on('error', ({ error }) => console.log(`error ${error.message}`))
 node.handle('x', (message) => {
-  const number = Number(message.text())
-  if (Number.isNaN(number)) return
+  const text = message.text()
+  if (text === 'hello') return
+  const number = Number(text)
+  if (Number.isNaN(number)) {
+    forged++
+    return
+  }
   if (number !== (last.get(message.peerId) ?? 0) + 1) wrong++
   last.set(message.peerId, number)
   consumed++
@@ -38,12 +45,20 @@ const answers: Record<string, (argument: string) => Promise<unknown>> = {
     const { heapUsed, external, rss } = process.memoryUsage()
     return { heap: heapUsed + external, rss }
   },
-  count: async () => ({ consumed, wrong, peers: last.size }),
+  count: async () => ({ consumed, wrong, forged, peers: last.size }),
   /** The number of the last message of a peer that it has consumed, once the peer is gone. */
   async of(peer) {
     const peerId = parsePeerId(peer)
     while (node.getPeer(peerId)?.state === 'established') await new Promise((resolve) => setImmediate(resolve))
     return last.get(peerId) ?? 0
+  },
+  /** How many messages of 100 kB a peer can be sent at once, and what is kept of them. */
+  async flood(peer) {
+    const peerId = parsePeerId(peer)
+    const data = new Uint8Array(100_000)
+    let sent = 0
+    while (node.trySend(peerId, 'x', data)) sent++
+    return { sent, ...node.buffered(peerId) }
   },
   /** The event loop stands still. */
   async block(milliseconds) {

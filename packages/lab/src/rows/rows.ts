@@ -5,9 +5,12 @@ export const ROWS: Readonly<Record<string, () => Promise<Row>>> = {
   simulation: async () => (await import('./simulation.ts')).simulation,
   cuts: async () => (await import('./cuts.ts')).cuts,
   kills: async () => (await import('./kills.ts')).kills,
+  degrade: async () => (await import('./degrade.ts')).degrade,
   garbage: async () => (await import('./garbage.ts')).garbage,
   silent: async () => (await import('./silent.ts')).silent,
   crowd: async () => (await import('./crowd.ts')).crowd,
+  bytes: async () => (await import('./bytes.ts')).bytes,
+  peers: async () => (await import('./peers.ts')).peers,
   slowloris: async () => (await import('./slowloris.ts')).slowloris,
   stops: async () => (await import('./stops.ts')).stops,
 }

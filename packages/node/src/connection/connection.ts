@@ -9,6 +9,7 @@ import { type PeerId, peerIdBytes } from '../peer-id.ts'
 import type { SessionEnd } from '../session/endings.ts'
 import { Session, type SessionContext, type SessionOwner } from '../session/session.ts'
 import { type ByteStream, type Link, SESSION_PROTOCOL } from '../transport.ts'
+import { Allowance } from './allowance.ts'
 import { Attempts } from './attempts.ts'
 import { Closings } from './closings.ts'
 import { InstanceWatch } from './instance-watch.ts'
@@ -49,6 +50,9 @@ export interface ConnectionOptions {
   idle(): void
 }
 
+/** What the keys of a session cost, in other requests. */
+const SESSION_COST = 20
+
 const COOLING_DOWN: Refusal = { code: 'cooldown', reason: 'it was refused a short while ago' }
 
 /** The way to one peer: its state, its sessions, and the attempts to have one. */
@@ -57,6 +61,7 @@ export class PeerConnection implements SessionOwner {
   readonly #attempts: Attempts
   readonly #sessions: SessionSet<Session>
   readonly #instances = new InstanceWatch()
+  readonly #allowance: Allowance
   /** The established one. */
   #current: Session | undefined
   /** Why the established session went, while another one may still replace it. */
@@ -75,6 +80,7 @@ export class PeerConnection implements SessionOwner {
     this.#options = options
     this.#sessions = new SessionSet(decides(peerIdBytes(options.ownPeerId), peerIdBytes(options.peerId)))
     const { peerId, clock, context, connectTimeout, reconnect } = options
+    this.#allowance = new Allowance(clock)
     this.#closings = new Closings(clock)
     this.#attempts = new Attempts({
       peerId,
@@ -161,11 +167,21 @@ export class PeerConnection implements SessionOwner {
 
   /** An inbound session begins: on a link that has one in place, to renew its keys. */
   accept(link: Link, stream: ByteStream): void {
+    if (!this.#allowance.take(SESSION_COST)) {
+      this.#tooMuch()
+      link.abort(this.#tooMuchError())
+      return
+    }
     this.#open(
       link,
       stream,
       this.#sessions.all.find((session) => session.link === link && session.readySent),
     )
+  }
+
+  /** A data stream of no session has come. */
+  stray(): void {
+    if (!this.#allowance.take()) this.#tooMuch()
   }
 
   /** The session that a data stream's header names, if it may use it now. */
@@ -218,6 +234,10 @@ export class PeerConnection implements SessionOwner {
   refuses(): Refusal | undefined {
     if (this.#state.name === 'cooldown') return COOLING_DOWN
     return this.#options.refuses()
+  }
+
+  onRequest(): void {
+    if (!this.#allowance.take()) throw this.#tooMuchError()
   }
 
   onSetup(session: Session): void {
@@ -308,6 +328,15 @@ export class PeerConnection implements SessionOwner {
     context.report(error)
     for (const session of this.#sessions.all) session.refuse(refusal)
     this.#coolDown({ kind: 'authentication', error })
+  }
+
+  #tooMuch(): void {
+    for (const session of this.#sessions.all) session.fail(this.#tooMuchError())
+  }
+
+  #tooMuchError(): GlueberryError {
+    const { peerId } = this.#options
+    return new GlueberryError('PROTOCOL', `${peerId} asks for more than anyone needs`, { peerId })
   }
 
   #coolDown(reason: Reason): void {

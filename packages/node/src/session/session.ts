@@ -50,6 +50,8 @@ export interface SessionOwner {
   setup(): Setup
   /** Why an authenticated peer of our network is not wanted all the same; asked of inbound sessions. */
   refuses(): Refusal | undefined
+  /** The peer has sent what brings no message, and no session further. @throws GlueberryError `PROTOCOL` when that is too often */
+  onRequest(): void
   /** The peer's SETUP has come. The owner then calls `begin` or `accept`, or ends the session. */
   onSetup(session: Session): void
   /** This side's application has accepted, or the peer's READY has come. */
@@ -369,6 +371,7 @@ export class Session {
         throw this.#protocolError('SETUP came twice')
       case 'handshake':
         if (this.#remoteReady !== undefined) throw this.#protocolError('HANDSHAKE came after READY')
+        if (this.#accepted) this.#owner.onRequest() // nobody reads it any more
         return this.#application.push(message.data as Uint8Array<ArrayBuffer>)
       case 'ready':
         if (this.#remoteReady !== undefined) throw this.#protocolError('READY came twice')
@@ -379,6 +382,7 @@ export class Session {
         if (this.#remoteReady === undefined || !this.#readySent) throw this.#protocolError('ACK came before READY')
         return this.#owner.onAcknowledgements(this, message.acknowledgements)
       case 'streams':
+        this.#owner.onRequest()
         for (const name of message.names) this.#remoteStreams.add(name)
         if (this.#remoteStreams.size > STREAM_NAMES_MAX)
           throw this.#protocolError(`it accepts more than ${STREAM_NAMES_MAX} names`)
@@ -388,17 +392,20 @@ export class Session {
         return this.#end({ reason: { kind: 'authentication', error }, refusal: { ...message, by: 'them' } })
       }
       case 'ping':
+        this.#owner.onRequest()
         return this.#duties.onPing(message.number)
       case 'pong':
+        this.#owner.onRequest()
         return this.#duties.onPong(message.number)
       case 'goodbye':
         return this.#end(endByGoodbye(message.reason, this.peerId))
       case 'renew':
+        this.#owner.onRequest()
         // Who was dialed cannot begin one: it has nothing to do but to wait for it.
         if (this.established && this.link.direction === 'outbound') this.#keyLife.requested()
         return
       case 'unknown':
-        return
+        return this.#owner.onRequest()
     }
   }
 

@@ -139,6 +139,7 @@ export class Inbox {
   message(record: OpenedRecord, start: number, end: number, confirm: boolean, receivedAt: number): ReceivedMessage {
     this.#admit(end - start, end - start + MESSAGE_OVERHEAD)
     const data = this.#parts.length === 0 ? record.take(start, end) : this.#join(record.bytes.subarray(start, end))
+    if (this.#received === Number.MAX_SAFE_INTEGER) throw this.#protocolError('messages beyond 2^53 − 1')
     const sequence = ++this.#received
     const message = new ReceivedMessage(
       this.peerId,

@@ -128,6 +128,11 @@ export class Outbox {
     return this.#bytes
   }
 
+  /** Cost of the messages that are kept. */
+  get cost(): number {
+    return this.#bytes + this.messages * MESSAGE_OVERHEAD
+  }
+
   /** Size of the largest message that is kept; looks at each. */
   largest(): number {
     let largest = 0

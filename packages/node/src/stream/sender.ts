@@ -1,3 +1,4 @@
+import { MESSAGE_OVERHEAD } from '@glueberry/wire'
 import { withSignal } from '../async.ts'
 import type { Clock } from '../clock.ts'
 import { type ErrorCode, GlueberryError } from '../errors.ts'
@@ -11,6 +12,13 @@ import { Writer } from './writer.ts'
 const URGENT = 256 * 1024
 
 const ACCEPTED: Promise<void> = Promise.resolve()
+
+/** A peer that grants more than it takes is not given more than this, whatever it grants. */
+export interface Kept {
+  /** Of all messages that were accepted and are not yet consumed. */
+  cost: number
+  readonly max: number
+}
 
 interface Waiting {
   readonly data: Uint8Array
@@ -35,6 +43,8 @@ export interface SenderOptions {
   readonly clock: Clock
   /** How many calls may wait. */
   readonly waitingMax: number
+  /** What is kept for the peer on all names together: each sender adds and subtracts its own. */
+  readonly kept: Kept
   /** While the peer is away: whether more may be kept for it. */
   roomWhileAway(): boolean
   /** While the peer is away and there is no room: whether to reject instead of waiting. */
@@ -61,10 +71,12 @@ export class Sender {
   /** Something did not fit: nothing is accepted until the low mark, so that a sender is not woken for every message. */
   #full = false
   #roused = 0 // bytes accepted since the writer was last roused
+  #accounted = 0 // in what is kept for the peer
 
   constructor(options: SenderOptions) {
     this.#options = options
     this.#outbox = options.outbox
+    this.#account()
   }
 
   /** What is kept, and its sequence numbers. */
@@ -126,6 +138,7 @@ export class Sender {
   /** A session is established. @throws GlueberryError `PROTOCOL` when the peer claims what it cannot have */
   attach(port: SessionPort, start: SessionStart): void {
     if (!this.#outbox.begin(start)) throw this.#protocolError()
+    this.#account()
     this.#session = { port, writer: undefined }
     this.#settle()
     this.#advance()
@@ -143,6 +156,7 @@ export class Sender {
   /** The peer acknowledges. @throws GlueberryError `PROTOCOL` */
   acknowledge(consumed: number, limit: number): void {
     if (!this.#outbox.acknowledge(consumed, limit)) throw this.#protocolError()
+    this.#account()
     this.#settle()
     this.#advance()
   }
@@ -159,6 +173,7 @@ export class Sender {
     const watchers = this.#watchers
     this.#watchers = []
     const abandoned = this.#outbox.abandon()
+    this.#account()
     for (const waiting of this.#waiting.splice(0)) waiting.reject(error())
     for (const watcher of watchers)
       watcher.reject(new GlueberryError('UNDELIVERED', message, { peerId, stream: name, cause: error() }))
@@ -171,13 +186,26 @@ export class Sender {
 
   #hasRoom(size: number): boolean {
     if (this.#session === undefined) return this.#options.roomWhileAway()
-    if (this.#full && !this.#outbox.belowLowMark) return false
-    this.#full = !this.#outbox.fits(size)
+    if (this.#full && !(this.#outbox.belowLowMark && this.#mayKeep(0, 0.5))) return false
+    this.#full = !(this.#outbox.fits(size) && this.#mayKeep(size + MESSAGE_OVERHEAD, 1))
     return !this.#full
+  }
+
+  /** Whether so much more stays within this part of what may be kept for the peer; one message of each name always may. */
+  #mayKeep(cost: number, part: number): boolean {
+    const { kept } = this.#options
+    return this.#outbox.messages === 0 || kept.cost + cost <= kept.max * part
+  }
+
+  #account(): void {
+    const { cost } = this.#outbox
+    this.#options.kept.cost += cost - this.#accounted
+    this.#accounted = cost
   }
 
   #accept(data: Uint8Array, confirm: boolean): number {
     const sequence = this.#outbox.append(data, confirm)
+    this.#account()
     this.#options.accepted(data.length)
     this.#write(data.length)
     return sequence

@@ -1,0 +1,72 @@
+import { type PeerId, parsePeerId } from '@glueberry/node'
+
+/** The node that is attacked. */
+export interface Target {
+  readonly peerId: PeerId
+  readonly addrs: readonly string[]
+  readonly port: number
+}
+
+export type Random = () => number
+
+/** One way to send bytes that no honest node sends. */
+export interface Attack {
+  /** At which step of the protocol, and what. */
+  readonly name: string
+  /** How often it comes, beside the others. */
+  readonly weight: number
+  /**
+   * Resolves with how many hostile inputs it has sent, when the node has ended what it was sent on; rejects with what
+   * the node did instead.
+   */
+  run(random: Random): Promise<number>
+}
+
+/** @param address complete, on IPv4 and TCP */
+export function targetAt(address: string): Target {
+  const [, port, peerId] = /\/tcp\/(\d+)\/p2p\/(\w+)$/.exec(address) as unknown as [string, string, string]
+  return { peerId: parsePeerId(peerId), addrs: [address], port: Number(port) }
+}
+
+/** A whole number from `min` to `max`. */
+export function between(random: Random, min: number, max: number): number {
+  return min + Math.floor(random() * (max - min + 1))
+}
+
+export function randomBytes(random: Random, length: number): Uint8Array<ArrayBuffer> {
+  return Uint8Array.from({ length }, () => between(random, 0, 255))
+}
+
+export function pick<T>(random: Random, from: readonly T[]): T {
+  return from[between(random, 0, from.length - 1)] as T
+}
+
+/** Other bytes than these: some are changed, or some are put in between. */
+export function mutated(random: Random, bytes: Uint8Array): Uint8Array<ArrayBuffer> {
+  if (bytes.length > 0 && random() < 0.7) {
+    const copy = Uint8Array.from(bytes)
+    for (let edits = between(random, 1, 4); edits > 0; edits--) {
+      const at = between(random, 0, copy.length - 1)
+      copy[at] = (copy[at] as number) ^ (1 << between(random, 0, 7))
+    }
+    // Two edits may have undone each other.
+    if (Buffer.compare(copy, bytes) !== 0) return copy
+  }
+  const at = between(random, 0, bytes.length)
+  const inserted = randomBytes(random, between(random, 1, 8))
+  return Uint8Array.from([...bytes.subarray(0, at), ...inserted, ...bytes.subarray(at)])
+}
+
+/** Less than all of these. */
+export function truncated(random: Random, bytes: Uint8Array): Uint8Array {
+  return bytes.subarray(0, between(random, 0, bytes.length - 1))
+}
+
+/** Rejects when the promise takes longer than `milliseconds`. */
+export async function within<T>(milliseconds: number, what: string, promise: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`${what}: nothing within ${milliseconds} ms`)), milliseconds)
+  })
+  return Promise.race([promise, late]).finally(() => clearTimeout(timer))
+}

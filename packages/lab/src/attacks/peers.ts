@@ -1,0 +1,162 @@
+import { randomBytes } from 'node:crypto'
+import type { RawPeer } from '@glueberry/testkit'
+import { type ControlMessage, encodeOpen, FrameBuffer, FrameType } from '@glueberry/wire'
+import { type Target, within } from './attack.ts'
+
+/** What a peer does whose identity is proven and who was let in. */
+export interface PeerAttack {
+  readonly name: string
+  /** What must come of it: the session ends with GOODBYE protocol, or the node only keeps what it must. */
+  readonly outcome: 'protocol' | 'slowed'
+  run(peer: RawPeer, target: Target): Promise<void>
+}
+
+/** Resolves when the node has ended the session, for breaking the protocol. */
+export async function ended(peer: RawPeer): Promise<void> {
+  const gone = new Promise<void>((resolve) => peer.link.onClose(() => resolve()))
+  await within(PATIENCE, 'the session lives', gone)
+  // Before it has said READY, it has nothing to say: it closes the connection.
+  if (peer.goodbye !== undefined && peer.goodbye !== 'protocol') throw new Error(`it ended with ${peer.goodbye}`)
+}
+
+/** By then the node has ended the session, in milliseconds. */
+const PATIENCE = 20_000
+const FLOOD = 50_000
+
+const open = (firstSequence = 1): Uint8Array => encodeOpen({ name: 'x', firstSequence, redeliveredThrough: 0 })
+
+function message(size: number): Uint8Array {
+  const frames = new FrameBuffer(size + 16)
+  frames.append(FrameType.MESSAGE, new Uint8Array(size))
+  return frames.bytes
+}
+
+/** Says the same again and again, until the node has had enough. */
+function floods(name: string, what: Exclude<ControlMessage, { type: 'unknown' }>): PeerAttack {
+  return {
+    name: `floods ${name}`,
+    outcome: 'protocol',
+    async run(peer, target) {
+      await peer.establish(target)
+      for (let i = 0; i < FLOOD && peer.goodbye === undefined; i++) {
+        peer.channel.send(what)
+        if (i % 100 === 0) await turn()
+      }
+    },
+  }
+}
+
+/** Breaks one rule, once established. */
+function breaks(name: string, how: (peer: RawPeer) => Promise<void> | void): PeerAttack {
+  return {
+    name,
+    outcome: 'protocol',
+    async run(peer, target) {
+      await peer.establish(target)
+      await how(peer)
+    },
+  }
+}
+
+export const PEER_ATTACKS: readonly PeerAttack[] = [
+  breaks('ignores the window', async (peer) => {
+    const { stream, send } = await peer.dataStream()
+    send(open())
+    try {
+      for (let i = 0; i < 2000 && peer.goodbye === undefined; i++) {
+        send(message(60_000))
+        if (i % 50 === 49) await Promise.race([stream.writable(), peer.stream.ended])
+      }
+    } catch {
+      // the stream is reset
+    }
+  }),
+  breaks('acknowledges what was not sent', (peer) =>
+    peer.channel.send({ type: 'ack', acknowledgements: [{ name: 'x', consumed: 2 ** 53 - 1, limit: 2 ** 53 - 1 }] }),
+  ),
+  floods('PING', { type: 'ping', number: 1 }),
+  floods('PONG', { type: 'pong', number: 1 }),
+  floods('STREAMS', { type: 'streams', names: ['x'] }),
+  floods('RENEW', { type: 'renew' }),
+  {
+    name: 'floods HANDSHAKE before READY',
+    outcome: 'protocol',
+    async run(peer, target) {
+      await peer.handshake(target)
+      peer.setup()
+      void peer.listen()
+      for (let i = 0; i < FLOOD && peer.goodbye === undefined; i++) {
+        peer.channel.send({ type: 'handshake', data: new Uint8Array(1000) })
+        if (i % 100 === 0) await turn()
+      }
+    },
+  },
+  breaks('sends HANDSHAKE after READY', (peer) => peer.channel.send({ type: 'handshake', data: new Uint8Array(1000) })),
+  breaks('opens 10,000 streams', async (peer) => {
+    for (let i = 0; i < 10_000 && peer.goodbye === undefined; i += 50) {
+      await Promise.all(
+        Array.from({ length: 50 }, async () => {
+          const stream = await peer.bareStream()
+          stream.send([randomBytes(10)])
+          await stream.closeWrite()
+          await stream.ended
+        }),
+      ).catch(() => {}) // ended
+    }
+  }),
+  {
+    name: 'comes as another instance for ever',
+    outcome: 'protocol',
+    async run(peer, target) {
+      for (let i = 0; i < 500; i++) {
+        const instance = randomBytes(16)
+        if (!(await came(peer.establish(target, {}, { instance }), peer))) return
+      }
+    },
+  },
+  {
+    name: 'renews its keys for ever',
+    outcome: 'protocol',
+    async run(peer, target) {
+      await peer.establish(target)
+      for (let i = 0; i < 500; i++) {
+        if (
+          !(await came(
+            peer.renew(target).then(() => peer.makeReady()),
+            peer,
+          ))
+        )
+          return
+      }
+    },
+  },
+  breaks('counts to 2^53', async (peer) => {
+    const { send } = await peer.dataStream()
+    send(open(2 ** 53 - 1), message(1), message(1), message(1))
+  }),
+  breaks('opens a stream with a name of 60,000 bytes', async (peer) => {
+    const name = new Uint8Array(60_000).fill(0x61)
+    const { send } = await peer.dataStream()
+    send(Uint8Array.from([open()[0] as number, 0xe0, 0xd4, 0x03, ...name, 1, 0]))
+  }),
+  breaks('accepts 65 names', (peer) =>
+    peer.channel.send({ type: 'streams', names: Array.from({ length: 64 }, (_, i) => `${i}`.padEnd(64, 'n')) }),
+  ),
+  {
+    name: 'grants everything and never reads',
+    outcome: 'slowed',
+    async run(peer, target) {
+      await peer.establish(target, { limits: new Map([['x', 2 ** 53 - 1]]) }, { largestMessage: 1024 * 1024 })
+    },
+  },
+]
+
+/** Whether the node has let it: resolves when it has, or has broken the connection off. */
+async function came(session: Promise<unknown>, peer: RawPeer): Promise<boolean> {
+  const there = session.then(() => peer.goodbye !== 'protocol').catch(() => false)
+  return within(PATIENCE, 'a session', there)
+}
+
+function turn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve))
+}

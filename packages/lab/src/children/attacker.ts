@@ -1,0 +1,61 @@
+// Sends a node what no honest node sends, at every step of the protocol, and says what the node did.
+import { chance } from '@glueberry/testkit'
+import { type Attack, type Random, targetAt } from '../attacks/attack.ts'
+import { muxerAttack } from '../attacks/muxer.ts'
+import { SessionAttacks } from '../attacks/sessions.ts'
+import { socketAttacks } from '../attacks/sockets.ts'
+
+/** What it is told, as JSON. */
+export interface AttackerOptions {
+  readonly address: string
+  readonly seed: number
+  /** Inputs to send. */
+  readonly count: number
+}
+
+/** Attacks at once. */
+const AT_ONCE = 8
+
+const { address, seed, count } = JSON.parse(process.argv[2] as string) as AttackerOptions
+const target = targetAt(address)
+await using sessions = new SessionAttacks(target)
+await using muxer = await muxerAttack(target)
+const attacks: readonly Attack[] = [...(await socketAttacks(target)), muxer, ...sessions.all]
+const total = attacks.reduce((sum, { weight }) => sum + weight, 0)
+
+function next(random: Random): Attack {
+  let at = random() * total
+  for (const attack of attacks) {
+    at -= attack.weight
+    if (at < 0) return attack
+  }
+  return attacks[0] as Attack
+}
+
+let inputs = 0
+let told = 0
+let over = false
+process.stdin.once('end', () => {
+  over = true
+})
+process.stdin.resume()
+await Promise.all(
+  Array.from({ length: AT_ONCE }, async (_, i) => {
+    const random = chance(seed + i)
+    while (inputs < count && !over) {
+      const attack = next(random)
+      try {
+        inputs += await attack.run(random)
+      } catch (error) {
+        console.log(`wrong ${attack.name}: ${(error as Error).message}`)
+      }
+      if (inputs - told >= 100) {
+        told = inputs
+        console.log(`sent ${inputs}`)
+      }
+    }
+  }),
+)
+console.log(`sent ${inputs}`)
+console.log(`done ${attacks.length}`)
+process.stdin.destroy()

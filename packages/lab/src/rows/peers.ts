@@ -1,0 +1,82 @@
+import { Identity, Node } from '@glueberry/node'
+import { percentile, RawPeer } from '@glueberry/testkit'
+import { targetAt } from '../attacks/attack.ts'
+import { ended, PEER_ATTACKS } from '../attacks/peers.ts'
+import { Listener } from '../listener.ts'
+import type { Row, RowResult } from '../row.ts'
+
+/** What one peer's messages may take at the node (`flow.peerBudget`), and what else an attack may leave or take for a moment, in bytes. */
+const MEMORY_MAX = (64 + 32) * 1024 * 1024
+/** An honest peer's confirmed message takes no longer beside an attack, in milliseconds, at p99. */
+const UNAFFECTED = 1000
+
+/** Peers whose identity is proven, and who keep to no rule. */
+export const peers: Row = {
+  title: `authenticated peers that break a rule each, in ${PEER_ATTACKS.length} ways, beside an honest one`,
+  wanted: 'memory within the budgets, ended with `protocol`, others unaffected',
+  async run({ seed, short, budget, progress }): Promise<RowResult> {
+    const rounds = short ? 1 : 10
+    const begun = performance.now()
+    await using listener = await Listener.start(100)
+    const target = targetAt(listener.address)
+    const honest = new Node({ identity: Identity.generate(), streams: ['x'] })
+    await honest.start()
+    await honest.connect(listener.address)
+    let lost = 0
+    honest.on('disconnected', () => lost++)
+    let over = false
+    let sent = 0
+    const durations: number[] = []
+    const talking = (async () => {
+      while (!over) {
+        const at = performance.now()
+        await honest.send(target.peerId, 'x', String(++sent), { confirm: true })
+        durations.push(performance.now() - at)
+        await new Promise((resolve) => setTimeout(resolve, 10))
+      }
+    })()
+    const failures: string[] = []
+    let most = 0
+    let done = 0
+    try {
+      const before = await listener.memory()
+      for (let round = 0; round < rounds; round++) {
+        for (const { name, outcome, run } of PEER_ATTACKS) {
+          if (budget !== undefined && performance.now() - begun > budget) continue
+          progress(`${done} of ${rounds * PEER_ATTACKS.length}: ${name}`)
+          await using peer = new RawPeer()
+          try {
+            await run(peer, target)
+            if (outcome === 'protocol') await ended(peer)
+            else {
+              const { sent, bytes } = await listener.flood(peer.identity.peerId)
+              if (sent === 0 || bytes > MEMORY_MAX) throw new Error(`${bytes} bytes are kept for it`)
+            }
+          } catch (error) {
+            failures.push(`${name}: ${(error as Error).message}`)
+          }
+          most = Math.max(most, (await listener.memory()).heap - before.heap)
+          done++
+        }
+      }
+    } finally {
+      over = true
+    }
+    await talking
+    const disconnects = lost
+    await honest.stop()
+    const { consumed, wrong } = await listener.count()
+    const p99 = percentile(durations, 0.99)
+    if (done < rounds * PEER_ATTACKS.length) failures.push(`the time was up after ${done}`)
+    if (most > MEMORY_MAX) failures.push(`the node held ${(most / 2 ** 20).toFixed(0)} MiB more`)
+    if (disconnects > 0) failures.push(`the honest peer was disconnected ${disconnects} times`)
+    if (wrong > 0 || consumed !== sent) failures.push(`${consumed} of ${sent} honest messages, ${wrong} not the next`)
+    if (!short && p99 > UNAFFECTED) failures.push(`honest messages took ${p99.toFixed(0)} ms at p99`)
+    failures.push(...listener.errors.slice(0, 3))
+    return {
+      passed: failures.length === 0,
+      figure: `${done} attacks; at most ${(most / 2 ** 20).toFixed(1)} MiB more held; ${sent} confirmed honest messages beside them, p99 ${p99.toFixed(0)} ms, ${disconnects} disconnects`,
+      failures: failures.map((failure) => `seed ${seed}: ${failure}`),
+    }
+  },
+}
