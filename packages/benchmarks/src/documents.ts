@@ -1,5 +1,6 @@
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { mkdir, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
+import { writeBetween } from '@glueberry/testkit'
 import { chart, type Series } from './chart.ts'
 import type { Report } from './results.ts'
 import { rates, sizeName, tables, titleOf } from './tables.ts'
@@ -24,13 +25,8 @@ export async function writeDocuments(report: Report): Promise<void> {
   await replace('README.md', `${rates(report).replace(/^### .*\n\n/, '')}\n${where}\n`)
 }
 
-/** Puts the text between the file's two marks. */
-async function replace(path: string, text: string): Promise<void> {
-  const [begin, end] = ['<!-- bench: written by npm run bench -- --documents -->', '<!-- /bench -->']
-  const before = await readFile(at(path), 'utf8')
-  const [from, to] = [before.indexOf(begin), before.indexOf(end)]
-  if (from < 0 || to < from) throw new Error(`${path} has no place for it, between ${begin} and ${end}`)
-  await writeFile(at(path), `${before.slice(0, from + begin.length)}\n\n${text}\n${before.slice(to)}`)
+function replace(path: string, text: string): Promise<void> {
+  return writeBetween(at(path), '<!-- bench: written by npm run bench -- --documents -->', '<!-- /bench -->', text)
 }
 
 function bySize(report: Report): string {

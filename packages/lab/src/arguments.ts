@@ -8,6 +8,7 @@ export interface Arguments {
   readonly seed: number
   readonly short: boolean
   readonly output: string
+  readonly document: boolean
 }
 
 export const USAGE: string = `Usage: npm run lab -- [options]
@@ -15,10 +16,11 @@ export const USAGE: string = `Usage: npm run lab -- [options]
 Causes faults, for real and in simulation, and says whether what is promised held.
 
   --row NAME      only this row; may be given again (${Object.keys(ROWS).join(', ')})
-  --minutes N     how long all rows together may take (default: 10)
+  --minutes N     how long each row may take at most (default: 10); what is not done by then has failed
   --seed N        chance begins here (default: another one each time); a failure says which it was
   --short         a short form of each row, as the test command runs it
   --output FILE   where the results go, as JSON (default: .report/lab.json)
+  --document      write the table into docs/reliability.md; only with every row in its long form
   --help          show this
 `
 
@@ -32,19 +34,21 @@ export function readArguments(args: string[]): Arguments | undefined {
       seed: { type: 'string' },
       short: { type: 'boolean', default: false },
       output: { type: 'string', default: '.report/lab.json' },
+      document: { type: 'boolean', default: false },
       help: { type: 'boolean', short: 'h', default: false },
     },
   })
-  const { help, row, short, output } = values
+  const { help, row, short, output, document } = values
   if (help) return undefined
   for (const name of row ?? []) {
     if (!(name in ROWS)) throw new Error(`--row knows ${Object.keys(ROWS).join(', ')}; got ${JSON.stringify(name)}`)
   }
+  if (document && (short || row !== undefined)) throw new Error('--document takes every row, in its long form')
   const minutes = Number(values.minutes)
   if (!(minutes > 0)) throw new Error(`--minutes takes a number above 0, got ${JSON.stringify(values.minutes)}`)
   const seed = values.seed === undefined ? Math.floor(Math.random() * 2 ** 31) : Number(values.seed)
   if (!Number.isInteger(seed) || seed < 0) {
     throw new Error(`--seed takes an integer of at least 0, got ${JSON.stringify(values.seed)}`)
   }
-  return { rows: row ?? Object.keys(ROWS), minutes, seed, short, output }
+  return { rows: row ?? Object.keys(ROWS), minutes, seed, short, output, document }
 }

@@ -5,6 +5,7 @@ import { readCommandLine } from '@glueberry/testkit'
 import { readArguments, USAGE } from './arguments.ts'
 import type { Row, RowResult } from './row.ts'
 import { ROWS } from './rows/rows.ts'
+import { type Scored, verdictOf, writeScoreboard } from './scoreboard.ts'
 
 const asked = readCommandLine(USAGE, readArguments)
 
@@ -20,13 +21,8 @@ const show = (text: string): void => {
   }
 }
 
-const results: {
-  readonly name: string
-  readonly title: string
-  readonly wanted: string
-  readonly result: RowResult
-}[] = []
-const budget = asked.short ? undefined : (asked.minutes * 60_000) / asked.rows.length
+const results: Scored[] = []
+const budget = asked.short ? undefined : asked.minutes * 60_000
 for (const name of asked.rows) {
   const row = await (ROWS[name] as () => Promise<Row>)()
   const options = { budget, seed: asked.seed, short: asked.short, progress: (text: string) => show(`${name}: ${text}`) }
@@ -39,11 +35,11 @@ for (const name of asked.rows) {
   )
   show('')
   results.push({ name, title: row.title, wanted: row.wanted, result })
-  const verdict = result.notRun !== undefined ? 'NOT RUN' : result.passed ? 'passed' : 'FAILED'
-  console.log(`${verdict.padEnd(8)}${name}: ${result.notRun ?? result.figure}`)
+  console.log(`${verdictOf(result).padEnd(8)}${name}: ${result.notRun ?? result.figure}`)
   for (const failure of result.failures.slice(0, 10)) console.log(`        ${failure}`)
 }
 await mkdir(dirname(resolve(asked.output)), { recursive: true })
 await writeFile(asked.output, `${JSON.stringify({ seed: asked.seed, node: process.version, results }, null, 2)}\n`)
+if (asked.document) await writeScoreboard(asked.seed, results)
 console.log(`Repeat with --seed ${asked.seed}. The results are in ${asked.output}.`)
 process.exitCode = results.every(({ result }) => result.passed) ? 0 : 1

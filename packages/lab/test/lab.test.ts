@@ -4,10 +4,11 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { spawnNode } from '@glueberry/testkit'
 import { expect, test } from 'vitest'
+import { ROWS } from '../src/rows/rows.ts'
 
 const main = fileURLToPath(new URL('../src/main.ts', import.meta.url))
 
-test.each(['simulation', 'cuts'])('the short form of the row %s', async (row) => {
+test.each(Object.keys(ROWS))('the short form of the row %s', async (row) => {
   const directory = await mkdtemp(join(tmpdir(), 'glueberry-lab-'))
   try {
     const output = join(directory, 'lab.json')
@@ -26,6 +27,7 @@ test('wrong arguments are named', async () => {
     [['--row', 'nothing'], '--row knows simulation'],
     [['--minutes', '0'], '--minutes takes a number above 0'],
     [['--seed', 'x'], '--seed takes an integer'],
+    [['--document', '--short'], '--document takes every row'],
   ] as const) {
     await using child = spawnNode([main, ...args])
     expect(await child.ended).toBe(2)

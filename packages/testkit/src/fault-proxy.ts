@@ -84,6 +84,11 @@ export class FaultProxy implements AsyncDisposable {
     for (const pair of this.#pairs) pair.swallow()
   }
 
+  /** The far end of every open connection is gone, and the near one is not told. */
+  halfOpen(): void {
+    for (const pair of this.#pairs) pair.halfOpen()
+  }
+
   /** Nobody listens any more: dials are refused. Open connections stay. */
   async unlisten(): Promise<void> {
     const server = this.#server
@@ -135,6 +140,7 @@ class Pair {
   readonly #lines = new Map<Socket, Line>()
   #passed = 0
   #swallows = false
+  #halfOpen = false
   #broken = false
 
   constructor(
@@ -169,9 +175,9 @@ class Pair {
         else line.end(end)
       })
       source.on('drain', () => to.resume())
-      source.on('error', () => this.cut())
+      source.on('error', () => (this.#halfOpen ? undefined : this.cut()))
       source.on('close', () => {
-        to.destroy()
+        if (!(this.#halfOpen && source === this.#far)) to.destroy()
         this.#lines.get(to)?.close()
         if (this.#near.destroyed && this.#far.destroyed) events.closed()
       })
@@ -189,6 +195,12 @@ class Pair {
 
   swallow(): void {
     this.#swallows = true
+  }
+
+  halfOpen(): void {
+    this.#swallows = true
+    this.#halfOpen = true
+    this.#far.resetAndDestroy()
   }
 
   #pass(chunk: Buffer, from: Socket, to: Socket): void {

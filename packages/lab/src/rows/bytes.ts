@@ -35,7 +35,7 @@ export const bytes: Row = {
 }
 
 async function throwOffline({ seed, short, budget, progress }: RowOptions): Promise<Round> {
-  const wanted = short ? 100_000 : OFFLINE
+  const wanted = short ? 20_000 : OFFLINE
   const begun = performance.now()
   const failures: string[] = []
   let inputs = 0
@@ -72,7 +72,7 @@ async function throwLive({ seed, short, budget, progress }: RowOptions): Promise
   readonly lost: number
   readonly failures: readonly string[]
 }> {
-  const wanted = short ? 500 : LIVE
+  const wanted = short ? 250 : LIVE
   await using listener = await Listener.start(200)
   const honest = new Node({ identity: Identity.generate(), streams: ['x'] })
   await honest.start()

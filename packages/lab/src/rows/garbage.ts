@@ -7,6 +7,8 @@ import type { Row, RowResult } from '../row.ts'
 const AT_ONCE = 20
 const HEAP_MORE = 2 * 1024 * 1024
 const DIAL_P99 = 200
+/** A little more than libp2p's upgrade may take, in milliseconds. */
+const GIVEN_UP = 25_000
 
 /** Connections that send random bytes, some of them behind a proper beginning, while honest nodes connect. */
 export const garbage: Row = {
@@ -37,7 +39,8 @@ export const garbage: Row = {
     )
     over = true
     await dialing
-    await new Promise((resolve) => setTimeout(resolve, 6000)) // what has half begun is given up by then
+    // What has half begun is given up by then.
+    if (!short) await new Promise((resolve) => setTimeout(resolve, GIVEN_UP))
     const more = (await listener.memory()).heap - before
     const failed = dials.filter((duration) => duration === undefined).length
     const p99 = percentile(
@@ -46,7 +49,7 @@ export const garbage: Row = {
     )
     const failures: string[] = []
     if (thrown < wanted) failures.push(`the time was up after ${thrown} connections`)
-    if (more > HEAP_MORE) failures.push(`the heap has grown by ${(more / 1e6).toFixed(1)} MB`)
+    if (!short && more > HEAP_MORE) failures.push(`the heap has grown by ${(more / 1e6).toFixed(1)} MB`)
     if (failed > 0) failures.push(`${failed} of ${dials.length} honest dials failed`)
     if (!short && p99 > DIAL_P99) failures.push(`honest dials took ${p99.toFixed(0)} ms at p99`)
     for (const error of listener.errors.slice(0, 3)) failures.push(error)

@@ -12,5 +12,7 @@ export const ROWS: Readonly<Record<string, () => Promise<Row>>> = {
   bytes: async () => (await import('./bytes.ts')).bytes,
   peers: async () => (await import('./peers.ts')).peers,
   slowloris: async () => (await import('./slowloris.ts')).slowloris,
+  soak: async () => (await import('./soak.ts')).soak,
+  disk: async () => (await import('./disk.ts')).disk,
   stops: async () => (await import('./stops.ts')).stops,
 }
