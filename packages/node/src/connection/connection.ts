@@ -277,8 +277,11 @@ export class PeerConnection implements SessionOwner {
   }
 
   onAlive(session: Session): void {
-    if (session !== this.#current) return
     this.#attempts.confirm(session)
+  }
+
+  onAnswered(session: Session): void {
+    if (session !== this.#current) return
     const { clock, peerId } = this.#options
     if (this.#instances.saw((session.remote as Setup).instance, clock.elapsed()))
       this.#refuseTwins(`two running programs have the identity ${peerId}`)

@@ -58,8 +58,10 @@ export interface SessionOwner {
   onProgress(session: Session): void
   /** READY was sent and received: messages may flow. */
   onEstablished(session: Session): void
-  /** The peer has answered since then: the session works both ways. */
+  /** The first record since then has come. */
   onAlive(session: Session): void
+  /** The peer has answered a ping since then. Called once. */
+  onAnswered(session: Session): void
   /** The keys should be renewed. Called once. */
   onKeysDue(session: Session): void
   onAcknowledgements(session: Session, acknowledgements: readonly Acknowledgement[]): void
@@ -92,7 +94,8 @@ export class Session {
   #remoteStreams = new Set<string>()
   #accepted = false
   #wasEstablished = false
-  #answered = false // a ping, since then
+  #alive = false // a record has come since
+  #answered = false // a ping has been, since
   #readySent = false
   #remoteReady: Ready | undefined
   #handshakeTimer: Cancellable | undefined // until established or ended
@@ -229,7 +232,7 @@ export class Session {
       this.#channel.send(this.#own)
       for await (const message of this.#channel.messages()) {
         if (this.ended) return
-        this.#heartbeat.heard()
+        this.#heard()
         this.#handle(message)
       }
       this.fail(new GlueberryError('CONNECT_FAILED', `${this.peerId} closed the session`, { peerId: this.peerId }))
@@ -303,7 +306,7 @@ export class Session {
   /** A record of a data stream has come. @throws GlueberryError when the session is over: its records are no longer processed */
   heard(bytes: number): void {
     if (this.ended) throw this.#overError()
-    this.#heartbeat.heard()
+    this.#heard()
     this.#used(bytes)
   }
 
@@ -438,11 +441,18 @@ export class Session {
     if (this.ended) throw this.#overError()
   }
 
+  #heard(): void {
+    this.#heartbeat.heard()
+    if (this.#alive || !this.established) return
+    this.#alive = true
+    this.#owner.onAlive(this)
+  }
+
   #measured(roundTrip: number): void {
     this.#context.measured(roundTrip)
     if (this.#answered) return
     this.#answered = true
-    this.#owner.onAlive(this)
+    this.#owner.onAnswered(this)
   }
 
   #overError(): GlueberryError {
