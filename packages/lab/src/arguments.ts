@@ -16,7 +16,7 @@ export const USAGE: string = `Usage: npm run lab -- [options]
 Causes faults, for real and in simulation, and says whether what is promised held.
 
   --row NAME      only this row; may be given again (${Object.keys(ROWS).join(', ')})
-  --minutes N     how long each row may take at most (default: 10); what is not done by then has failed
+  --minutes N     how long a row may take that waits or repeats (default: 10); what is not done by then has failed
   --seed N        chance begins here (default: another one each time); a failure says which it was
   --short         a short form of each row, as the test command runs it
   --output FILE   where the results go, as JSON (default: .report/lab.json)
@@ -45,6 +45,7 @@ export function readArguments(args: string[]): Arguments | undefined {
   }
   if (document && (short || row !== undefined)) throw new Error('--document takes every row, in its long form')
   const minutes = Number(values.minutes)
+  if (document && minutes < 10) throw new Error('--document takes at least the usual 10 minutes')
   if (!(minutes > 0)) throw new Error(`--minutes takes a number above 0, got ${JSON.stringify(values.minutes)}`)
   const seed = values.seed === undefined ? Math.floor(Math.random() * 2 ** 31) : Number(values.seed)
   if (!Number.isInteger(seed) || seed < 0) {

@@ -28,8 +28,8 @@ export class Listener implements AsyncDisposable {
     return this.#child.lines.filter((line) => line.startsWith('error '))
   }
 
-  /** What it holds after a collection, in bytes. */
-  memory(): Promise<{ readonly heap: number; readonly rss: number }> {
+  /** What it holds after a collection, and the most that it held since it was last asked, with garbage; in bytes. */
+  memory(): Promise<{ readonly heap: number; readonly rss: number; readonly peak: number }> {
     return this.#ask('memory')
   }
 

@@ -5,7 +5,7 @@ import { readCommandLine } from '@glueberry/testkit'
 import { readArguments, USAGE } from './arguments.ts'
 import type { Row, RowResult } from './row.ts'
 import { ROWS } from './rows/rows.ts'
-import { type Scored, verdictOf, writeScoreboard } from './scoreboard.ts'
+import { commitHere, type Scored, verdictOf, writeScoreboard } from './scoreboard.ts'
 
 const asked = readCommandLine(USAGE, readArguments)
 
@@ -22,6 +22,7 @@ const show = (text: string): void => {
 }
 
 const results: Scored[] = []
+const commit = asked.document ? commitHere() : ''
 const budget = asked.short ? undefined : asked.minutes * 60_000
 for (const name of asked.rows) {
   const row = await (ROWS[name] as () => Promise<Row>)()
@@ -40,6 +41,6 @@ for (const name of asked.rows) {
 }
 await mkdir(dirname(resolve(asked.output)), { recursive: true })
 await writeFile(asked.output, `${JSON.stringify({ seed: asked.seed, node: process.version, results }, null, 2)}\n`)
-if (asked.document) await writeScoreboard(asked.seed, results)
+if (asked.document) await writeScoreboard(commit, asked.seed, results)
 console.log(`Repeat with --seed ${asked.seed}. The results are in ${asked.output}.`)
 process.exitCode = results.every(({ result }) => result.passed) ? 0 : 1

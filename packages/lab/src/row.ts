@@ -1,6 +1,9 @@
 /** What a row is given. */
 export interface RowOptions {
-  /** What is not done after so many milliseconds has failed; `undefined`: no limit. Rows that have nothing to wait for ignore it. */
+  /**
+   * What is not done after so many milliseconds has failed, and what lasts as long as it is given lasts no longer;
+   * `undefined`: no limit. Rows that have nothing to wait for ignore it.
+   */
   readonly budget: number | undefined
   /** Chance begins here; the same seed causes the same faults. */
   readonly seed: number

@@ -22,10 +22,14 @@ export function verdictOf({ notRun, passed }: RowResult): Verdict {
   return passed ? 'passed' : 'FAILED'
 }
 
+/** What is run: its commit, and whether anything was changed since. */
+export function commitHere(): string {
+  return execFileSync('git', ['describe', '--always', '--dirty'], { cwd: path('.'), encoding: 'utf8' }).trim()
+}
+
 /** Writes the run into docs/reliability.md. */
-export async function writeScoreboard(seed: number, rows: readonly Scored[]): Promise<void> {
+export async function writeScoreboard(commit: string, seed: number, rows: readonly Scored[]): Promise<void> {
   const day = new Date().toISOString().slice(0, 10)
-  const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { cwd: path('.'), encoding: 'utf8' }).trim()
   const where = `Run of ${day} with \`npm run lab -- --document\` at commit ${commit}: ${availableParallelism()} cores, Node ${process.version.slice(1)}, seed ${seed}.`
   const cell = (text: string): string => text.replaceAll('|', '\\|')
   const lines = rows.map(({ name, title, wanted, result }) => {

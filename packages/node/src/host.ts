@@ -29,7 +29,7 @@ import {
 const SOCKET_OPTIONS: TCPSocketOptions & { highWaterMark: number } = { highWaterMark: SOCKET_QUEUE }
 /**
  * An inbound connection has its Noise and yamux by then, in milliseconds: that is five round trips, over a satellite too.
- * Who only holds its place loses it to those who need one (see `Admission`).
+ * Who only holds its place loses it to those who need one (`connection/admission.ts`).
  */
 const UPGRADE_TIMEOUT = 20_000
 /** A stream's protocol is agreed on by then, in milliseconds, also behind what fills a slow line. */

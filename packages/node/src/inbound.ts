@@ -71,12 +71,17 @@ export class Inbound implements HostHandlers {
       }
       // A stream of an older session is reset without a word. READY may still be on its way on the control stream.
       if (header === undefined || peer === undefined || session === undefined || !(await session.whenEstablished)) {
-        peer?.connection.stray()
-        return stream.abort(new Error('no such session'))
+        return this.#stray(link, stream, new Error('no such session'))
       }
       await peer.read(session, stream, header, { [Symbol.asyncIterator]: () => chunks }, queue)
     } catch (error) {
-      stream.abort(error as Error)
+      this.#stray(link, stream, error as Error)
     }
+  }
+
+  /** It belongs to no session. Streams that ended with their connection are nobody's fault. */
+  #stray(link: Link, stream: ByteStream, error: Error): void {
+    stream.abort(error)
+    if (link.open) this.#options.get(link.peerId)?.connection.stray()
   }
 }

@@ -34,7 +34,11 @@ export class Libp2pLink implements Link {
   }
 
   established(): void {
-    this.#slot?.established()
+    this.#slot?.release()
+  }
+
+  get open(): boolean {
+    return this.#connection.status === 'open'
   }
 
   async openStream(protocol: string, signal: AbortSignal): Promise<ByteStream> {

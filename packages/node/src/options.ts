@@ -94,9 +94,9 @@ export interface NodeOptions<S extends string> {
     messageSize?: number
     /** Connections at once. Default 300. */
     connections?: number
-    /** Inbound connections that are not yet established; one more takes the place of the oldest, known peers' last. Default 64. */
+    /** Inbound connections that are not yet established; one more takes the place of the oldest of the origin that holds most, known peers' last. Default 64. */
     pendingConnections?: number
-    /** The same, from one IPv4 address or IPv6 /64; one more is refused. Default 8. */
+    /** The same, from one IPv4 address or IPv6 /64; one more is refused, unless one of them has taken more than a second. Default 8. */
     pendingPerAddress?: number
     /** Calls of `send` that may wait for one peer and name. Default 1,024. */
     waitingSends?: number

@@ -31,6 +31,8 @@ export interface Link {
   readonly direction: Direction
   /** Tells the host that a session is established: the connection no longer counts as pending. */
   established(): void
+  /** Whether it is still there, as far as is known. */
+  readonly open: boolean
   openStream(protocol: string, signal: AbortSignal): Promise<ByteStream>
   /** Closes after what was sent, within a bounded time. Never rejects. */
   close(): Promise<void>
@@ -43,8 +45,6 @@ export interface Link {
 export interface AdmissionSlot {
   /** From here on the session's own time-out ends it. */
   sessionBegan(): void
-  /** Its peer is known from here on. */
-  established(): void
   release(): void
 }
 

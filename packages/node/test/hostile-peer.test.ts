@@ -52,6 +52,17 @@ const violations: [string, (peer: RawPeer) => Promise<void> | void][] = [
       (await peer.dataStream()).send(open({ firstSequence: 2 ** 53 - 1 }), part('MESSAGE', 1), part('MESSAGE', 1)),
   ],
   [
+    'credit for a name that it does not accept',
+    (peer) => peer.channel.send({ type: 'ack', acknowledgements: [{ name: 'unknown', consumed: 0, limit: 5 }] }),
+  ],
+  [
+    'the same acknowledgement without end',
+    (peer) => {
+      for (let i = 0; i < 10_000; i++)
+        peer.channel.send({ type: 'ack', acknowledgements: [{ name: 'x', consumed: 0, limit: 10_000 }] })
+    },
+  ],
+  [
     'pings without end',
     (peer) => {
       for (let i = 0; i < 10_000; i++) peer.channel.send({ type: 'ping', number: i })

@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { inspect } from 'node:util'
 import { spawnNode } from '@glueberry/testkit'
 import { base58btc } from 'multiformats/bases/base58'
 import { expect, test } from 'vitest'
@@ -10,7 +11,7 @@ import { expect, test } from 'vitest'
 const program = fileURLToPath(new URL('children/secrets.ts', import.meta.url))
 /** As the program makes it. */
 const seed = Uint8Array.from({ length: 32 }, (_, i) => (i * 37 + 11) & 255)
-/** The scalar of the identity's keys: the beginning of the seed's SHA-512, clamped (RFC 8032, 5.1.5). */
+/** The scalar of the identity's keys: the beginning of the seed's SHA-512, but for its first and last bits (RFC 8032, 5.1.5). */
 const scalar = createHash('sha512').update(seed).digest().subarray(0, 32)
 
 /** How bytes may appear in a text, without what is at the ends and depends on what is beside them. */
@@ -24,7 +25,7 @@ function forms(secret: Uint8Array): string[] {
     ...[0, 1, 2].map((skip) => bytes.subarray(skip, skip + 21).toString('base64url')),
     base58btc.baseEncode(secret),
     bytes.join(','),
-    bytes.join(', '),
+    [...bytes].map((byte, i) => `"${i + 4}":${byte}`).join(','), // JSON of a Uint8Array
     [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join(' '),
   ]
 }
@@ -36,7 +37,8 @@ test('no text shows a private key: no log, error, event, inspect or JSON, and no
     await using child = spawnNode([program, snapshot])
     expect(await child.ended, child.errorLines.join('\n')).toBe(0)
     expect(child.lines.at(-1)).toBe('done')
-    const output = child.lines.join('\n')
+    // `inspect` sets numbers in columns.
+    const output = `${child.lines.join('\n')}\n${child.lines.join('').replace(/\s+/g, '')}`
     const { strings } = JSON.parse(readFileSync(snapshot, 'utf8')) as { strings: string[] }
     expect(output.length).toBeGreaterThan(10_000)
     expect(strings.length).toBeGreaterThan(10_000)
@@ -59,6 +61,8 @@ test('the forms are those in which a key would be seen', () => {
     Buffer.from(seed).toString('base64'),
     Buffer.concat([Buffer.of(8, 1, 18, 64), seed]).toString('base64'),
     JSON.stringify([...seed]),
+    JSON.stringify(seed),
+    inspect(seed, { showHidden: true, maxArrayLength: null }).replace(/\s+/g, ''),
     Buffer.from(seed).toString('latin1'),
   ]) {
     expect(

@@ -90,7 +90,7 @@ describe('admission', () => {
     const { admit, dropped, clock } = make(2, 2)
     admit('a')
     admit('b')
-    admit('c')?.established()
+    admit('c')?.release()
     expect(dropped).toEqual(['a'])
     expect(admit('d')).toBeDefined() // the place that c no longer needs
     expect(admit('a')).toBeUndefined()
@@ -100,7 +100,7 @@ describe('admission', () => {
   })
 
   test('known peers come first and go last', () => {
-    const { admit, admission, dropped } = make(2, 2)
+    const { admit, admission, dropped, clock } = make(2, 2)
     admission.know('friend')
     const place = admit('friend')
     admit('a')
@@ -110,13 +110,27 @@ describe('admission', () => {
     admit('friend')
     expect(dropped).toEqual(['a', 'b', 'c'])
     expect(admit('d')).toBeUndefined() // every place is a friend's
-    place?.established()
-    expect(admit('d')).toBeDefined()
-    admission.know('another')
-    admission.know('third')
-    admit('another')
-    admit('third') // nobody is left but friends: the oldest of them
-    expect(dropped).toEqual(['a', 'b', 'c', 'd', 'friend'])
+    clock.advance(5000)
+    expect(admit('d')).toBeDefined() // who is still not done is not quick
+    expect(dropped).toEqual(['a', 'b', 'c', 'friend'])
+    place?.release()
+  })
+
+  test('whoever holds most loses a place first', () => {
+    const { admit, dropped } = make(4, 3)
+    for (const origin of ['quiet', 'greedy', 'greedy', 'greedy']) admit(origin)
+    expect(admit('new')).toBeDefined()
+    expect(dropped).toEqual(['greedy'])
+  })
+
+  test('of one origin, who has held a place for long goes for its neighbour', () => {
+    const { admit, dropped, clock } = make(10, 2)
+    admit('nat')
+    admit('nat')
+    expect(admit('nat')).toBeUndefined() // both may be as quick as it is
+    clock.advance(1000)
+    expect(admit('nat')).toBeDefined()
+    expect(dropped).toEqual(['nat'])
   })
 
   test('two hundred origins that dial again at once leave a place to one that needs it for some milliseconds', () => {
@@ -137,7 +151,7 @@ describe('admission', () => {
       })
       clock.advance(50)
       if (place !== undefined && !dropped) served++
-      place?.established()
+      place?.release()
     }
     attacks = false
     expect(served).toBe(100)

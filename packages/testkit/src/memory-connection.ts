@@ -82,7 +82,11 @@ export class MemoryLink implements Link {
   }
 
   established(): void {
-    this.#slot?.established()
+    this.#slot?.release()
+  }
+
+  get open(): boolean {
+    return !this.gone
   }
 
   openStream(protocol: string, signal: AbortSignal): Promise<ByteStream> {

@@ -11,13 +11,14 @@ export type Random = () => number
 
 /** One way to send bytes that no honest node sends. */
 export interface Attack {
-  /** At which step of the protocol, and what. */
+  /** On what it is sent. */
+  readonly step: 'before libp2p' | 'on yamux' | 'on a session' | 'on stray streams'
   readonly name: string
   /** How often it comes, beside the others. */
   readonly weight: number
   /**
-   * Resolves with how many hostile inputs it has sent, when the node has ended what it was sent on; rejects with what
-   * the node did instead.
+   * Resolves with how many hostile inputs it has sent. On a session: when the node has ended it, for breaking the
+   * protocol wherever it can tell that from a line that broke; rejects with what the node did instead.
    */
   run(random: Random): Promise<number>
 }
@@ -52,7 +53,8 @@ export function mutated(random: Random, bytes: Uint8Array): Uint8Array<ArrayBuff
     // Two edits may have undone each other.
     if (Buffer.compare(copy, bytes) !== 0) return copy
   }
-  const at = between(random, 0, bytes.length)
+  // Behind the last byte it would be another input after a proper one.
+  const at = between(random, 0, Math.max(0, bytes.length - 1))
   const inserted = randomBytes(random, between(random, 1, 8))
   return Uint8Array.from([...bytes.subarray(0, at), ...inserted, ...bytes.subarray(at)])
 }
@@ -60,13 +62,4 @@ export function mutated(random: Random, bytes: Uint8Array): Uint8Array<ArrayBuff
 /** Less than all of these. */
 export function truncated(random: Random, bytes: Uint8Array): Uint8Array {
   return bytes.subarray(0, between(random, 0, bytes.length - 1))
-}
-
-/** Rejects when the promise takes longer than `milliseconds`. */
-export async function within<T>(milliseconds: number, what: string, promise: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`${what}: nothing within ${milliseconds} ms`)), milliseconds)
-  })
-  return Promise.race([promise, late]).finally(() => clearTimeout(timer))
 }

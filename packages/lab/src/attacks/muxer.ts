@@ -2,8 +2,9 @@ import { noise } from '@chainsafe/libp2p-noise'
 import { yamux } from '@chainsafe/libp2p-yamux'
 import { tcp } from '@libp2p/tcp'
 import { multiaddr } from '@multiformats/multiaddr'
-import { createLibp2p, type Libp2p } from 'libp2p'
-import { type Attack, between, randomBytes, type Target, within } from './attack.ts'
+import { createLibp2p } from 'libp2p'
+import { within } from '../within.ts'
+import { type Attack, between, randomBytes, type Target } from './attack.ts'
 
 interface RawConnection {
   send(bytes: Uint8Array): boolean
@@ -15,25 +16,23 @@ interface RawConnection {
 /** Frames of yamux that are garbage, under libp2p's proper encryption. */
 export async function muxerAttack(target: Target): Promise<Attack & AsyncDisposable> {
   let raw: RawConnection | undefined
-  const dial = async (): Promise<Libp2p> =>
-    createLibp2p({
-      transports: [tcp()],
-      connectionEncrypters: [noise()],
-      streamMuxers: [
-        () => {
-          const real = yamux()()
-          return {
-            protocol: real.protocol,
-            createStreamMuxer: (connection) => {
-              raw = connection as unknown as RawConnection
-              return real.createStreamMuxer(connection)
-            },
-          }
-        },
-      ],
-      connectionMonitor: { enabled: false },
-    })
-  const host = await dial()
+  const host = await createLibp2p({
+    transports: [tcp()],
+    connectionEncrypters: [noise()],
+    streamMuxers: [
+      () => {
+        const real = yamux()()
+        return {
+          protocol: real.protocol,
+          createStreamMuxer: (connection) => {
+            raw = connection as unknown as RawConnection
+            return real.createStreamMuxer(connection)
+          },
+        }
+      },
+    ],
+    connectionMonitor: { enabled: false },
+  })
   let last: Promise<unknown> = Promise.resolve()
   const once = async (random: () => number): Promise<number> => {
     await host.dial(multiaddr(target.addrs[0] as string), { force: true })
@@ -53,6 +52,7 @@ export async function muxerAttack(target: Target): Promise<Attack & AsyncDisposa
     return 1
   }
   return {
+    step: 'on yamux',
     name: 'on yamux: garbage',
     weight: 1,
     // One at a time: each has to know which connection is its own.

@@ -1,22 +1,22 @@
 import { randomBytes } from 'node:crypto'
 import type { RawPeer } from '@glueberry/testkit'
 import { type ControlMessage, encodeOpen, FrameBuffer, FrameType } from '@glueberry/wire'
-import { type Target, within } from './attack.ts'
+import { within } from '../within.ts'
+import type { Target } from './attack.ts'
 
 /** What a peer does whose identity is proven and who was let in. */
 export interface PeerAttack {
   readonly name: string
-  /** What must come of it: the session ends with GOODBYE protocol, or the node only keeps what it must. */
-  readonly outcome: 'protocol' | 'slowed'
+  /** What must come of it: the session ends with GOODBYE protocol; connections are closed; the node keeps what it must, and no more. */
+  readonly outcome: 'protocol' | 'closed' | 'slowed'
   run(peer: RawPeer, target: Target): Promise<void>
 }
 
-/** Resolves when the node has ended the session, for breaking the protocol. */
-export async function ended(peer: RawPeer): Promise<void> {
+/** Resolves when the node has closed the connection, and has said why if it can. */
+export async function ended(peer: RawPeer, outcome: 'protocol' | 'closed'): Promise<void> {
   const gone = new Promise<void>((resolve) => peer.link.onClose(() => resolve()))
   await within(PATIENCE, 'the session lives', gone)
-  // Before it has said READY, it has nothing to say: it closes the connection.
-  if (peer.goodbye !== undefined && peer.goodbye !== 'protocol') throw new Error(`it ended with ${peer.goodbye}`)
+  if (outcome === 'protocol' && peer.goodbye !== 'protocol') throw new Error(`it ended with ${peer.goodbye}`)
 }
 
 /** By then the node has ended the session, in milliseconds. */
@@ -106,7 +106,7 @@ export const PEER_ATTACKS: readonly PeerAttack[] = [
   }),
   {
     name: 'comes as another instance for ever',
-    outcome: 'protocol',
+    outcome: 'closed',
     async run(peer, target) {
       for (let i = 0; i < 500; i++) {
         const instance = randomBytes(16)
@@ -116,7 +116,7 @@ export const PEER_ATTACKS: readonly PeerAttack[] = [
   },
   {
     name: 'renews its keys for ever',
-    outcome: 'protocol',
+    outcome: 'closed',
     async run(peer, target) {
       await peer.establish(target)
       for (let i = 0; i < 500; i++) {

@@ -1,6 +1,7 @@
 import { RawPeer } from '@glueberry/testkit'
 import { ByteQueue, encodeControl, encodeOpen, FrameBuffer, FrameType, takeHandshakeMessage } from '@glueberry/wire'
-import { type Attack, between, mutated, type Random, randomBytes, type Target, truncated, within } from './attack.ts'
+import { within } from '../within.ts'
+import { type Attack, between, mutated, type Random, randomBytes, type Target, truncated } from './attack.ts'
 
 /** By then the node has ended what it was sent garbage on, in milliseconds. */
 const PATIENCE = 10_000
@@ -30,7 +31,12 @@ export class SessionAttacks implements AsyncDisposable {
   get all(): Attack[] {
     const attacks: Attack[] = []
     const add = (weight: number, name: string, run: (peer: RawPeer, random: Random) => Promise<number>) =>
-      attacks.push({ name, weight, run: (random) => this.#withPeer((peer) => run(peer, random)) })
+      attacks.push({
+        step: name.includes('no session') ? 'on stray streams' : 'on a session',
+        name,
+        weight,
+        run: (random) => this.#withPeer((peer) => run(peer, random)),
+      })
     const target = this.#target
 
     for (const [name, tamper] of Object.entries(TAMPERINGS)) {
@@ -63,7 +69,7 @@ export class SessionAttacks implements AsyncDisposable {
         const say = await begin(peer, target)
         peer.tap = (pieces) => [...pieces, ...pieces].map((piece) => piece.slice())
         say()
-        await broken(peer)
+        await refused(peer)
         return 1
       })
       add(1, `control records ${step}: reordered`, async (peer) => {
@@ -77,13 +83,13 @@ export class SessionAttacks implements AsyncDisposable {
         }
         say()
         say()
-        await broken(peer)
+        await refused(peer)
         return 1
       })
       add(1, `a control record ${step}: reflected`, async (peer) => {
         await begin(peer, target)
         peer.stream.send([await ownRecords(peer)])
-        await broken(peer)
+        await refused(peer)
         return 1
       })
     }
@@ -92,7 +98,7 @@ export class SessionAttacks implements AsyncDisposable {
       const plaintext = encodeControl({ type: 'ack', acknowledgements: [{ name: 'x', consumed: 1, limit: 1 }] })
       peer.sendPlain(random() < 0.5 ? mutated(random, plaintext) : randomBytes(random, between(random, 1, 80)))
       peer.sendPlain(Uint8Array.of(0xff)) // the other may have been one that is ignored
-      await broken(peer)
+      await refused(peer)
       return 2
     })
     add(2, 'a data record: replayed', async (peer) => {
@@ -100,7 +106,7 @@ export class SessionAttacks implements AsyncDisposable {
       const { stream, sealer } = await peer.dataStream()
       const record = Buffer.concat(sealer.seal([open]))
       stream.send([record.subarray(), Buffer.from(record)])
-      await broken(peer, () => stream.closeWrite())
+      await refused(peer)
       return 1
     })
     add(2, 'data records: reordered', async (peer) => {
@@ -108,21 +114,21 @@ export class SessionAttacks implements AsyncDisposable {
       const { stream, sealer } = await peer.dataStream()
       const [first, second] = [sealer.seal([open]), sealer.seal([forged])].map((pieces) => Buffer.concat(pieces))
       stream.send([second as Buffer, first as Buffer])
-      await broken(peer, () => stream.closeWrite())
+      await refused(peer)
       return 1
     })
     add(2, 'a data record: of another stream', async (peer) => {
       await peer.establish(target)
       const [one, two] = [await peer.dataStream(), await peer.dataStream()]
       two.stream.send([Buffer.concat(one.sealer.seal([open, forged]))])
-      await broken(peer, () => two.stream.closeWrite())
+      await refused(peer)
       return 1
     })
     add(2, 'a data record: reflected', async (peer) => {
       await peer.establish(target)
       const { stream } = await peer.dataStream()
       stream.send([await ownRecords(peer)])
-      await broken(peer, () => stream.closeWrite())
+      await refused(peer)
       return 1
     })
     add(10, 'data streams that belong to no session', async (peer, random) => {
@@ -166,10 +172,12 @@ const forged = frames.bytes
 const STEPS: Readonly<Record<string, (peer: RawPeer, target: Target) => Promise<() => void>>> = {
   'instead of SETUP': async (peer, target) => {
     await peer.handshake(target)
+    void peer.listen()
     return () => peer.setup()
   },
   'instead of READY': async (peer, target) => {
     await peer.handshake(target)
+    void peer.listen()
     peer.setup()
     return () => peer.ready()
   },
@@ -177,6 +185,16 @@ const STEPS: Readonly<Record<string, (peer: RawPeer, target: Target) => Promise<
     await peer.establish(target)
     return () => peer.channel.send({ type: 'ping', number: 1 })
   },
+}
+
+/** Resolves when the node has ended the session and said that the protocol was broken: the input was complete, and not accepted. */
+async function refused(peer: RawPeer): Promise<void> {
+  const said = async (): Promise<void> => {
+    while (peer.goodbye === undefined && peer.link.open) await new Promise((resolve) => setImmediate(resolve))
+  }
+  await within(PATIENCE, 'the session lives', said())
+  if (peer.goodbye !== 'protocol') throw new Error(`the session ended with ${peer.goodbye ?? 'no goodbye'}`)
+  peer.link.abort(new Error('enough'))
 }
 
 /** Resolves when the node has ended the session. What is only the beginning of a record needs the end of its stream first. */

@@ -34,6 +34,7 @@ export async function socketAttacks(target: Target): Promise<Attack[]> {
     reflected: () => heard,
   }
   return Object.entries(ways).map(([name, chunks]) => ({
+    step: 'before libp2p',
     name: `before libp2p knows who it is: ${name}`,
     weight: 30,
     run: async (random) => {
@@ -46,16 +47,17 @@ export async function socketAttacks(target: Target): Promise<Attack[]> {
 function throwAt({ port }: Target, chunks: readonly Uint8Array[], how: 'end' | 'reset'): Promise<void> {
   return new Promise((resolve) => {
     const socket = connect({ port, host: '127.0.0.1' })
+    let timer: NodeJS.Timeout | undefined
     socket.on('error', () => {})
+    socket.on('close', () => {
+      clearTimeout(timer)
+      resolve()
+    })
     socket.resume()
     socket.on('connect', () => {
       for (const chunk of chunks) socket.write(chunk)
       if (how === 'end') socket.end()
-      const timer = setTimeout(() => socket.resetAndDestroy(), PATIENCE)
-      socket.on('close', () => {
-        clearTimeout(timer)
-        resolve()
-      })
+      timer = setTimeout(() => socket.resetAndDestroy(), PATIENCE)
     })
   })
 }

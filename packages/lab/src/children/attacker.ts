@@ -34,6 +34,7 @@ function next(random: Random): Attack {
 
 let inputs = 0
 let told = 0
+const bySteps = new Map<Attack['step'], number>()
 let over = false
 process.stdin.once('end', () => {
   over = true
@@ -45,7 +46,9 @@ await Promise.all(
     while (inputs < count && !over) {
       const attack = next(random)
       try {
-        inputs += await attack.run(random)
+        const more = await attack.run(random)
+        inputs += more
+        bySteps.set(attack.step, (bySteps.get(attack.step) ?? 0) + more)
       } catch (error) {
         console.log(`wrong ${attack.name}: ${(error as Error).message}`)
       }
@@ -57,5 +60,5 @@ await Promise.all(
   }),
 )
 console.log(`sent ${inputs}`)
-console.log(`done ${attacks.length}`)
+console.log(`steps ${[...bySteps].map(([step, count]) => `${count.toLocaleString('en')} ${step}`).join(', ')}`)
 process.stdin.destroy()

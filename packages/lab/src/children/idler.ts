@@ -1,5 +1,5 @@
 // Holds connections to a node that go no further than the stages that it is told, each from an address of its own, and
-// opens each again when it is closed. Says how many it has opened so far when asked, and ends with its input.
+// opens each again when it is closed. Says how many it holds and has opened so far when asked, and ends with its input.
 import { connect } from 'node:net'
 import { createInterface } from 'node:readline'
 import { parsePeerId } from '@glueberry/node'
@@ -13,7 +13,7 @@ export interface IdlerOptions {
   readonly stages: readonly Stage[]
 }
 
-export type Stage = 'TCP' | 'multistream' | 'Noise' | 'half a Noise message' | 'KK' | 'application handshake'
+export type Stage = 'TCP' | 'multistream' | 'Noise' | 'half a Noise message' | 'KK' | 'before READY'
 
 /** How long until a closed connection is opened again, in milliseconds. */
 const PAUSE = 100
@@ -26,7 +26,9 @@ const sockets =
       socket.on('error', () => {})
       socket.on('connect', () => {
         opened++
+        held++
         for (const bytes of beginning) socket.write(bytes)
+        socket.on('close', () => held--)
       })
       socket.on('close', () => resolve())
       socket.resume()
@@ -41,7 +43,9 @@ const peers =
     try {
       await begin(peer, { peerId, addrs: [proxy.address] })
       opened++
+      held++
       await new Promise<void>((resolve) => peer.link.onClose(() => resolve()))
+      held--
     } catch {
       // refused
     }
@@ -54,7 +58,7 @@ const STAGES: Readonly<Record<Stage, (from: string) => Promise<void>>> = {
   Noise: sockets(MULTISTREAM, NOISE),
   'half a Noise message': sockets(MULTISTREAM, NOISE, Uint8Array.of(0, 32, 1, 2, 3)),
   KK: peers((peer, target) => peer.connect(target)),
-  'application handshake': peers(async (peer, target) => {
+  'before READY': peers(async (peer, target) => {
     await peer.handshake(target)
     peer.setup()
   }),
@@ -64,6 +68,7 @@ const { address, count, stages } = JSON.parse(process.argv[2] as string) as Idle
 const port = Number(/tcp\/(\d+)/.exec(address)?.[1])
 const peerId = parsePeerId(address.split('/p2p/')[1] as string)
 let opened = 0
+let held = 0
 
 async function hold(i: number): Promise<never> {
   const stage = STAGES[stages[i % stages.length] as Stage]
@@ -75,5 +80,5 @@ async function hold(i: number): Promise<never> {
 
 for (let i = 0; i < count; i++) void hold(i)
 const input = createInterface({ input: process.stdin })
-input.on('line', () => console.log(`opened ${opened}`))
+input.on('line', () => console.log(`holds ${held} of ${opened}`))
 input.on('close', () => process.exit())

@@ -36,14 +36,25 @@ node.handle('x', (message) => {
 await node.start()
 console.log(`address ${node.addrs[0]}`)
 
+/** The most that it held since it was last asked, garbage included. */
+let peak = 0
+const held = (): number => {
+  const { heapUsed, external } = process.memoryUsage()
+  return heapUsed + external
+}
+setInterval(() => {
+  peak = Math.max(peak, held())
+}, 20).unref()
+
 const answers: Record<string, (argument: string) => Promise<unknown>> = {
   async memory() {
+    const before = Math.max(peak, held())
     for (let i = 0; i < 3; i++) {
       globalThis.gc?.()
       await new Promise((resolve) => setImmediate(resolve))
     }
-    const { heapUsed, external, rss } = process.memoryUsage()
-    return { heap: heapUsed + external, rss }
+    peak = 0
+    return { heap: held(), rss: process.memoryUsage().rss, peak: before }
   },
   count: async () => ({ consumed, wrong, forged, peers: last.size }),
   /** The number of the last message of a peer that it has consumed, once the peer is gone. */

@@ -1,4 +1,5 @@
 // Rounds of messages, cuts, and stops and starts, in one process that measures what it holds after each.
+import { getEventListeners } from 'node:events'
 import { Identity, Node } from '@glueberry/node'
 import { chance, FaultProxy } from '@glueberry/testkit'
 import { heldHere } from '../heap.ts'
@@ -25,7 +26,7 @@ export interface SoakRound {
   readonly heap?: number
   /** What keeps a process alive: sockets, servers, timers. */
   readonly handles: number
-  /** On the process and the node's own signal. */
+  /** On the process, and on the signal that all nodes were given. */
   readonly listeners: number
   /** Messages that were not the next one. */
   readonly wrong: number
@@ -108,7 +109,9 @@ for (let round = 1; round <= rounds; round++) {
     restarts,
     ...(round % measureEvery === 0 ? { heap: await heldHere() } : {}),
     handles: resources.length,
-    listeners: process.eventNames().reduce((sum, name) => sum + process.listenerCount(name), 0),
+    listeners:
+      process.eventNames().reduce((sum, name) => sum + process.listenerCount(name), 0) +
+      getEventListeners(ending.signal, 'abort').length,
     wrong,
   }
   console.log(`round ${JSON.stringify(result)}`)

@@ -28,7 +28,7 @@ export const bytes: Row = {
     const failures = [...offline.failures, ...live.failures]
     return {
       passed: failures.length === 0,
-      figure: `${offline.inputs.toLocaleString('en')} offline; ${live.inputs.toLocaleString('en')} live, in ${live.ways} ways, beside an honest peer with ${live.honest.toLocaleString('en')} messages and ${live.lost} disconnects`,
+      figure: `${offline.inputs.toLocaleString('en')} offline; ${live.inputs.toLocaleString('en')} live (${live.steps}), beside an honest peer with ${live.honest.toLocaleString('en')} messages and ${live.lost} disconnects`,
       failures: failures.map((failure) => `seed ${options.seed}: ${failure}`),
     }
   },
@@ -67,7 +67,7 @@ async function throwOffline({ seed, short, budget, progress }: RowOptions): Prom
 
 async function throwLive({ seed, short, budget, progress }: RowOptions): Promise<{
   readonly inputs: number
-  readonly ways: number
+  readonly steps: string
   readonly honest: number
   readonly lost: number
   readonly failures: readonly string[]
@@ -97,8 +97,10 @@ async function throwLive({ seed, short, budget, progress }: RowOptions): Promise
       200,
     )
     const deadline = setTimeout(() => attacker.process.stdin.end(), budget ?? 120_000)
+    const end = setTimeout(() => attacker.kill('SIGKILL'), (budget ?? 120_000) + 30_000)
     const code = await attacker.ended
     clearTimeout(deadline)
+    clearTimeout(end)
     clearInterval(ticker)
     clearInterval(sending)
     await honest.flush(undefined, { signal: AbortSignal.timeout(10_000) })
@@ -113,8 +115,8 @@ async function throwLive({ seed, short, budget, progress }: RowOptions): Promise
     if (lost > 0) failures.push(`the honest peer was disconnected ${lost} times`)
     if ((await listener.honestDial(10_000)) === undefined) failures.push('nobody can connect afterwards')
     failures.push(...listener.errors.slice(0, 3))
-    const ways = Number(attacker.lines.at(-1)?.slice(5) ?? 0)
-    return { inputs, ways, honest: consumed, lost, failures }
+    const steps = attacker.lines.findLast((line) => line.startsWith('steps '))?.slice(6) ?? ''
+    return { inputs, steps, honest: consumed, lost, failures }
   } finally {
     clearInterval(sending)
     await honest.stop()

@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { type Child, chance, spawnNode } from '@glueberry/testkit'
 import type { SurvivorOptions } from '../children/survivor.ts'
 import type { Row, RowResult } from '../row.ts'
+import { within } from '../within.ts'
 
 const program = fileURLToPath(new URL('../children/survivor.ts', import.meta.url))
 /** The longest time between two faults, and for which a program is stopped, in milliseconds; a peer is silent after 1,000. */
@@ -46,8 +47,9 @@ export const kills: Row = {
         progress(`${kills} killed, ${pauses} stopped for a while, of ${wanted}`)
       }
       if (kills + pauses < wanted) failures.push(`the time was up after ${kills + pauses} of ${wanted}`)
-      const sent = await within(60_000, Promise.all(both.map((lives) => lives.finish())))
-      if (sent === undefined) failures.push('what was sent was not all consumed a minute later')
+      const sent = await within(60_000, 'not all is consumed', Promise.all(both.map((lives) => lives.finish()))).catch(
+        (error: Error) => void failures.push(error.message),
+      )
       const read = both.map((lives, i) => lives.read(sent?.[1 - i], both[1 - i] as Lives))
       for (const { wrong } of read) failures.push(...wrong)
       const [messages, again] = [read, read].map((each, i) =>
@@ -63,14 +65,6 @@ export const kills: Row = {
       rmSync(folder, { recursive: true, force: true })
     }
   },
-}
-
-async function within<T>(milliseconds: number, promise: Promise<T>): Promise<T | undefined> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<undefined>((resolve) => {
-    timer = setTimeout(() => resolve(undefined), milliseconds)
-  })
-  return Promise.race([promise, late]).finally(() => clearTimeout(timer))
 }
 
 /** One program, in all its lives. */

@@ -64,7 +64,8 @@ async function noticed(
     await node.connect(address)
     const lost = node.subscribeEvents({ types: ['disconnected'] })
     const noticed = async (): Promise<number> => {
-      await lost.next()
+      const { value } = await lost.next()
+      if (value?.reason.kind !== 'timeout') throw new Error(`it was not silence that ended it: ${value?.reason.kind}`)
       progress(`${++seen} of ${3 * count} silences noticed`)
       return performance.now()
     }

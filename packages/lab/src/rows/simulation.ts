@@ -9,7 +9,7 @@ const SHORT_SEEDS = 6
 const TWICE_EVERY = 50
 const FASTER = 1000
 
-/** Histories of whole nodes on simulated time, a seed each, on every core. */
+/** Histories of whole nodes on simulated time, a seed each, on two cores. */
 export const simulation: Row = {
   title: `${SEEDS.toLocaleString('en')} histories of 2 to 5 nodes in memory, on simulated time: cuts, one-way blocks, delays, kills, restarts, blocked consumers, double dials, renewals; then peace`,
   wanted: `everything delivered once and in order, or told; all quiet, no timer left; ≥ ${FASTER} × real time; the same seed the same history`,

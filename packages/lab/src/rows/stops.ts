@@ -1,12 +1,15 @@
 import { fileURLToPath } from 'node:url'
-import { Identity, Node, type PeerId, parsePeerId } from '@glueberry/node'
+import { GlueberryError, Identity, Node, type PeerId, parsePeerId } from '@glueberry/node'
 import { chance, spawnNode } from '@glueberry/testkit'
 import { Listener } from '../listener.ts'
 import type { Row, RowResult } from '../row.ts'
+import { within } from '../within.ts'
 
 const program = fileURLToPath(new URL('../children/stopper.ts', import.meta.url))
 /** Of the whole row: in this process, and by a signal to a process of its own. */
 const [STOPS, DRAINS, SIGNALS] = [200, 200, 100]
+/** What takes longer than this does not end, in milliseconds: `drain` has a time-out of 30 s. */
+const PATIENCE = 40_000
 
 /** What a sender knows of its messages, which count from 1, and the ranges that it was told are undelivered. */
 interface Told {
@@ -98,13 +101,12 @@ async function byCall(address: string, after: number, drains: boolean): Promise<
       if (i % 50 === 0) await new Promise((resolve) => setImmediate(resolve))
     }
   })().catch((error) => {
-    if (!ended) throw error
+    if (!ended || !GlueberryError.is(error, 'STOPPED', 'DRAINING', 'NOT_RUNNING', 'UNDELIVERED')) throw error
   })
   await Promise.race([working, new Promise((resolve) => setTimeout(resolve, after))])
   ended = true
-  if (drains) await node.drain()
-  else await node.stop()
-  await working
+  await within(PATIENCE, 'it does not end', drains ? node.drain().then(() => {}) : node.stop())
+  await within(PATIENCE, 'a call does not end', working)
   if (node.status !== 'stopped' && node.status !== 'idle') throw new Error(`the node is ${node.status}`)
   return { peerId: node.peerId, accepted, undelivered }
 }

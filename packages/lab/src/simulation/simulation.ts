@@ -7,7 +7,7 @@ import { NAMES, Program } from './program.ts'
 const SECOND = 1000
 const MINUTE = 60 * SECOND
 /** So long faults happen; then everything is healed, and has so long to settle. */
-const CHAOS = 20 * MINUTE
+const CHAOS = 15 * MINUTE
 const PEACE = 60 * MINUTE
 
 /** What a history came to. */
@@ -24,7 +24,7 @@ export interface Outcome {
   readonly failure?: string
 }
 
-/** One history of two to five nodes, made of the seed: faults for twenty minutes, then peace until all is quiet. */
+/** One history of two to five nodes, made of the seed: faults for a quarter of an hour, then peace until all is quiet. */
 export async function simulate(seed: number): Promise<Outcome> {
   const random = chance(seed)
   const upTo = (max: number): number => Math.floor(random() * (max + 1))

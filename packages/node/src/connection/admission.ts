@@ -14,24 +14,27 @@ export interface AdmissionOptions {
 
 /** Who was dropped to make room makes nobody else go for so long, in milliseconds. */
 const DROPPED = 5000
+/** An honest peer's place is not taken by its neighbour or a friend within this time, in milliseconds. */
+const YOUNG = 1000
 /** Origins that are remembered, of each kind; the earliest goes first. */
 const ORIGINS = 4096
 
 interface Pending {
   readonly origin: string
+  readonly since: number
   drop(): void
 }
 
 /**
- * Counts inbound connections from the first byte until they are established. When all places are taken, a newcomer gets the
- * place of the one that has held it longest: an honest peer needs its place for some milliseconds, who wants to shut
- * others out must hold it. Origins of peers that are known go last and come first.
+ * Counts inbound connections from the first byte until they are established. When all places are taken, a newcomer gets
+ * one of the origin that holds most, the oldest: an honest peer needs its place for some milliseconds, who wants to shut
+ * others out must hold many. Origins where a peer of ours is said to be go last and come first.
  */
 export class Admission {
   readonly #options: AdmissionOptions
-  /** The oldest first. */
-  readonly #pending = new Set<Pending>()
-  readonly #perOrigin = new Map<string, number>()
+  /** Of each origin, the oldest first. */
+  readonly #pending = new Map<string, Set<Pending>>()
+  #count = 0
   readonly #known = new Map<string, true>()
   /** Origins whose connection was dropped, and until when that counts. */
   readonly #dropped = new Map<string, number>()
@@ -40,17 +43,17 @@ export class Admission {
     this.#options = options
   }
 
-  /** A peer that we know is there. */
+  /** A peer of ours may come from there. */
   know(origin: string): void {
     remember(this.#known, origin, true)
-    this.#dropped.delete(origin)
   }
 
   /** A place for one more from there, which is aborted when it takes too long or others need it more; `undefined` when there is none. */
   admit(origin: string, abort: (error: Error) => void): AdmissionSlot | undefined {
     const { clock, max, maxPerOrigin, timeout } = this.#options
-    if ((this.#perOrigin.get(origin) ?? 0) >= maxPerOrigin) return undefined
-    if (this.#pending.size >= max && !this.#makeRoom(origin)) return undefined
+    const own = this.#pending.get(origin)
+    if (own !== undefined && own.size >= maxPerOrigin && !this.#drop(this.#oldest(own), YOUNG)) return undefined
+    if (this.#count >= max && !this.#makeRoom(origin)) return undefined
     let timer: Cancellable | undefined = clock.setTimer(() => {
       abort(
         new GlueberryError('HANDSHAKE_TIMEOUT', `a connection from ${origin} began no session within ${timeout} ms`),
@@ -62,48 +65,70 @@ export class Admission {
     }
     const release = (): void => {
       stopTimer()
-      if (this.#pending.delete(pending)) this.#left(origin)
+      this.#leave(pending)
     }
     const pending: Pending = {
       origin,
+      since: clock.elapsed(),
       drop: () => {
         release()
         abort(new GlueberryError('BUSY', `a connection from ${origin} was dropped: too many were not yet established`))
       },
     }
-    this.#pending.add(pending)
-    this.#perOrigin.set(origin, (this.#perOrigin.get(origin) ?? 0) + 1)
-    return {
-      sessionBegan: stopTimer,
-      established: () => {
-        release()
-        this.know(origin)
-      },
-      release,
-    }
+    this.#enter(pending)
+    return { sessionBegan: stopTimer, release }
   }
 
   #makeRoom(newcomer: string): boolean {
     const known = this.#known.has(newcomer)
+    if (!known && (this.#dropped.get(newcomer) ?? 0) > this.#options.clock.elapsed()) return false
+    const stranger = this.#oldest(this.#largest((origin) => !this.#known.has(origin)))
+    if (stranger !== undefined) return this.#drop(stranger, 0)
+    // A peer of ours for another, or for a stranger: whoever is still quick keeps its place.
+    return this.#drop(this.#oldest(this.#largest(() => true)), YOUNG)
+  }
+
+  /** Whether it was old enough to be dropped. */
+  #drop(pending: Pending | undefined, age: number): boolean {
     const now = this.#options.clock.elapsed()
-    if (!known && (this.#dropped.get(newcomer) ?? 0) > now) return false
-    const oldest = this.#oldestStranger() ?? (known ? this.#pending.values().next().value : undefined)
-    if (oldest === undefined) return false
-    remember(this.#dropped, oldest.origin, now + DROPPED)
-    oldest.drop()
+    if (pending === undefined || now - pending.since < age) return false
+    remember(this.#dropped, pending.origin, now + DROPPED)
+    pending.drop()
     return true
   }
 
-  #oldestStranger(): Pending | undefined {
-    for (const pending of this.#pending) if (!this.#known.has(pending.origin)) return pending
-    return undefined
+  /** Of these origins, the places of the one that holds most; among equals, of the one that holds the oldest. */
+  #largest(of: (origin: string) => boolean): Set<Pending> | undefined {
+    let largest: Set<Pending> | undefined
+    for (const [origin, places] of this.#pending) {
+      if (!of(origin)) continue
+      const [size, most] = [places.size, largest?.size ?? 0]
+      if (size > most || (size === most && since(places) < since(largest))) largest = places
+    }
+    return largest
   }
 
-  #left(origin: string): void {
-    const count = (this.#perOrigin.get(origin) ?? 1) - 1
-    if (count === 0) this.#perOrigin.delete(origin)
-    else this.#perOrigin.set(origin, count)
+  #oldest(places: Set<Pending> | undefined): Pending | undefined {
+    return places?.values().next().value
   }
+
+  #enter(pending: Pending): void {
+    const places = this.#pending.get(pending.origin)
+    if (places === undefined) this.#pending.set(pending.origin, new Set([pending]))
+    else places.add(pending)
+    this.#count++
+  }
+
+  #leave(pending: Pending): void {
+    const places = this.#pending.get(pending.origin)
+    if (places?.delete(pending) !== true) return
+    this.#count--
+    if (places.size === 0) this.#pending.delete(pending.origin)
+  }
+}
+
+function since(places: Set<Pending> | undefined): number {
+  return places?.values().next().value?.since ?? Number.POSITIVE_INFINITY
 }
 
 function remember<V>(map: Map<string, V>, key: string, value: V): void {

@@ -24,7 +24,8 @@ interface ConnectionStreams {
   attach(session: Session): boolean
   /** The session is over; `orderly` when a goodbye has been said. */
   detach(orderly: boolean): void
-  acknowledge(acknowledgements: readonly Acknowledgement[]): void
+  /** Whether they brought anything. */
+  acknowledge(acknowledgements: readonly Acknowledgement[]): boolean
   acknowledgements(): Acknowledgement[]
 }
 
@@ -292,7 +293,7 @@ export class PeerConnection implements SessionOwner {
   }
 
   onAcknowledgements(session: Session, acknowledgements: readonly Acknowledgement[]): void {
-    if (session === this.#current) this.#options.streams.acknowledge(acknowledgements)
+    if (session === this.#current && !this.#options.streams.acknowledge(acknowledgements)) this.onRequest()
   }
 
   acknowledgements(session: Session): Acknowledgement[] {

@@ -9,7 +9,9 @@ export interface ControlDutiesOptions {
   send(message: Exclude<ControlMessage, { type: 'unknown' }>): void
   /** Sends what is due to be acknowledged. */
   acknowledge(): void
-  /** A ping was answered after so many milliseconds. */
+  /** A ping was answered. */
+  answered(): void
+  /** It took so many milliseconds. */
   measured(roundTrip: number): void
 }
 
@@ -23,7 +25,7 @@ export class ControlDuties {
   #flushWaits = false // for the channel to have room
   #ackWanted = false // while the channel is congested
   #pongWanted: number | undefined // likewise
-  #ping: { readonly number: number; readonly at: number } | undefined // the last one, until its pong
+  #ping: { readonly number: number; readonly at: number } | undefined // the first one without a pong
   #pings = 0
   #roundTrip: number | undefined
 
@@ -41,7 +43,7 @@ export class ControlDuties {
     const { clock, channel, send } = this.#options
     if (this.#over || channel.congested) return
     const number = ++this.#pings
-    this.#ping = { number, at: clock.elapsed() }
+    this.#ping ??= { number, at: clock.elapsed() }
     send({ type: 'ping', number })
   }
 
@@ -53,10 +55,13 @@ export class ControlDuties {
 
   /** It has answered. */
   onPong(number: number): void {
-    if (this.#ping?.number !== number) return
-    const roundTrip = this.#options.clock.elapsed() - this.#ping.at
-    this.#roundTrip = Math.round(roundTrip)
+    const ping = this.#ping
+    if (ping === undefined || number < ping.number || number > this.#pings) return
     this.#ping = undefined
+    this.#options.answered()
+    if (number > ping.number) return // of several that came while its stream was full, the peer answers the newest
+    const roundTrip = this.#options.clock.elapsed() - ping.at
+    this.#roundTrip = Math.round(roundTrip)
     this.#options.measured(roundTrip)
   }
 

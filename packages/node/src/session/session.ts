@@ -115,7 +115,8 @@ export class Session {
       channel: this.#channel,
       send: (message) => this.#send(message),
       acknowledge: () => this.#acknowledge(),
-      measured: (roundTrip) => this.#measured(roundTrip),
+      answered: () => this.#wasAnswered(),
+      measured: context.measured,
     })
     this.#heartbeat = new Heartbeat({
       clock: context.clock,
@@ -448,8 +449,7 @@ export class Session {
     this.#owner.onAlive(this)
   }
 
-  #measured(roundTrip: number): void {
-    this.#context.measured(roundTrip)
+  #wasAnswered(): void {
     if (this.#answered) return
     this.#answered = true
     this.#owner.onAnswered(this)

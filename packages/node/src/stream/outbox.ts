@@ -128,6 +128,11 @@ export class Outbox {
     return this.#bytes
   }
 
+  /** Grows in a session whenever an acknowledgement brings anything. */
+  get progress(): number {
+    return this.#consumed + this.#limit
+  }
+
   /** Cost of the messages that are kept. */
   get cost(): number {
     return this.#bytes + this.messages * MESSAGE_OVERHEAD

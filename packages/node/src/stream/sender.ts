@@ -1,4 +1,4 @@
-import { MESSAGE_OVERHEAD } from '@glueberry/wire'
+import { MESSAGE_OVERHEAD, STREAM_NAMES_MAX } from '@glueberry/wire'
 import { withSignal } from '../async.ts'
 import type { Clock } from '../clock.ts'
 import { type ErrorCode, GlueberryError } from '../errors.ts'
@@ -153,12 +153,14 @@ export class Sender {
     this.#advance() // what waited for credit may wait in the buffer instead
   }
 
-  /** The peer acknowledges. @throws GlueberryError `PROTOCOL` */
-  acknowledge(consumed: number, limit: number): void {
+  /** The peer acknowledges. Returns whether that brought anything. @throws GlueberryError `PROTOCOL` */
+  acknowledge(consumed: number, limit: number): boolean {
+    const before = this.#outbox.progress
     if (!this.#outbox.acknowledge(consumed, limit)) throw this.#protocolError()
     this.#account()
     this.#settle()
     this.#advance()
+    return this.#outbox.progress > before
   }
 
   /** The largest message that is kept or waits, in bytes; looks at each. */
@@ -191,10 +193,11 @@ export class Sender {
     return !this.#full
   }
 
-  /** Whether so much more stays within this part of what may be kept for the peer; one message of each name always may. */
+  /** Whether so much more stays within this part of what may be kept for the peer. A name always has its share of it: others cannot take that. */
   #mayKeep(cost: number, part: number): boolean {
     const { kept } = this.#options
-    return this.#outbox.messages === 0 || kept.cost + cost <= kept.max * part
+    const own = this.#outbox.messages === 0 || this.#outbox.cost + cost <= kept.max / STREAM_NAMES_MAX
+    return own || kept.cost + cost <= kept.max * part
   }
 
   #account(): void {

@@ -38,7 +38,7 @@ export class Traffic {
   /** The peer's mark of its record of us, as of the last session. */
   #memory: Uint8Array | undefined
   // What the present session's READY said, for names that are first used later in it.
-  #limits: ReadonlyMap<string, number> = new Map()
+  #limits = new Map<string, number>()
   #positions: Ready['positions'] = new Map()
   #forgotten = false
   /** What may be sent: our own limit, and the peer's as far as it is known. */
@@ -122,7 +122,7 @@ export class Traffic {
     this.#memory = ready.memory
     this.#port = port
     this.#largestMessage = Math.min(port.largestMessage, this.#options.messageSize)
-    this.#limits = ready.limits
+    this.#limits = new Map(ready.limits)
     this.#positions = ready.positions
     this.#forgotten = forgotten
     this.receiver.attach(port)
@@ -150,19 +150,23 @@ export class Traffic {
     for (const sender of this.#senders.values()) sender.detach(orderly)
   }
 
-  /** @throws GlueberryError `PROTOCOL` */
-  acknowledge(acknowledgements: readonly Acknowledgement[]): void {
+  /** Returns whether they brought anything. @throws GlueberryError `PROTOCOL` */
+  acknowledge(acknowledgements: readonly Acknowledgement[]): boolean {
+    let progress = false
     for (const { name, consumed, limit } of acknowledgements) {
       const sender = this.#senders.get(name)
       if (sender?.attached === true) {
-        sender.acknowledge(consumed, limit)
+        progress = sender.acknowledge(consumed, limit) || progress
         continue
       }
       // A name that is not in use in this session yet, or was accepted only now: this is its credit.
-      if (consumed > 0) throw this.#neverSent(name)
-      this.#limits = new Map(this.#limits).set(name, Math.max(limit, this.#limits.get(name) ?? 0))
-      if (sender !== undefined && this.#port?.remoteStreams.has(name) === true) this.#attachSender(name, sender)
+      if (consumed > 0 || this.#port?.remoteStreams.has(name) !== true) throw this.#neverSent(name)
+      const before = this.#limits.get(name) ?? 0
+      this.#limits.set(name, Math.max(limit, before))
+      progress = limit > before || progress
+      if (sender !== undefined) this.#attachSender(name, sender)
     }
+    return progress
   }
 
   /** Gives up everything that is kept for the peer, and rejects everyone who waits. */
