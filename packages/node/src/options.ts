@@ -61,9 +61,9 @@ export interface NodeOptions<S extends string> {
     sendBuffer?: number
     /** What `send` does when that is full: wait (default), or reject with `BUFFER_FULL`. */
     overflow?: 'wait' | 'error'
-    /** What one peer's unread messages may take here, and what is kept for it while it is connected. Default 64 MiB. */
+    /** What one peer's unread messages may take here, and as much may be kept for it while it is connected. Default 64 MiB. */
     peerBudget?: number
-    /** What all peers' unread messages together may take here. Default 512 MiB. */
+    /** What all peers' unread messages together may take here, and as much may be kept for all. Default 512 MiB. */
     nodeBudget?: number
   }
   /** How silence is noticed. */

@@ -14,6 +14,7 @@ import type { Session, SessionContext } from './session/session.ts'
 import { Budget } from './stream/budget.ts'
 import type { Delivery } from './stream/delivery.ts'
 import type { Inbox } from './stream/inbox.ts'
+import { Kept } from './stream/kept.ts'
 import type { ReceivedMessage } from './stream/message.ts'
 import type { SessionPort } from './stream/port.ts'
 import { readDataStream } from './stream/reader.ts'
@@ -50,6 +51,8 @@ export interface PeerContext {
   readonly hub: EventHub
   readonly delivery: Delivery
   readonly budget: Budget
+  /** What is kept for all peers. */
+  readonly kept: Kept
   readonly blocklist: Blocklist
   readonly session: SessionContext
   readonly ownPeerId: PeerId
@@ -111,7 +114,7 @@ export class Peer {
       this.#sessions = before.reconnects + 1
       this.#lastReason = before.lastReason
     }
-    const { settings, clock, delivery, budget, ownPeerId } = context
+    const { settings, clock, delivery, budget, kept, ownPeerId } = context
     const { flow, limits, timeouts } = settings
     const receiver = new Receiver({
       peerId,
@@ -134,7 +137,7 @@ export class Peer {
       sendBuffer: flow.sendBuffer,
       rejectWhenFull: flow.overflow === 'error',
       waitingMax: limits.waitingSends,
-      keptMax: Math.max(flow.peerBudget, flow.window) + BUDGET_SLACK,
+      kept: new Kept(Math.max(flow.peerBudget, flow.window) + BUDGET_SLACK, kept),
       undelivered: (stream, from, count) => this.#emit({ type: 'undelivered', stream, from, count }),
       accepted: (bytes) => {
         this.#stats.messagesSent++

@@ -17,6 +17,7 @@ import { Peer, type PeerContext, type PeerInfo } from './peer.ts'
 import type { PeerId } from './peer-id.ts'
 import { Budget } from './stream/budget.ts'
 import type { Delivery } from './stream/delivery.ts'
+import { Kept } from './stream/kept.ts'
 import type { Retired } from './stream/traffic.ts'
 import type { Host } from './transport.ts'
 import { AGENT } from './version.ts'
@@ -89,6 +90,7 @@ export class Peers {
       hub,
       delivery,
       budget: this.#budget,
+      kept: new Kept(settings.flow.nodeBudget + BUDGET_SLACK),
       blocklist: this.#blocklist,
       ownPeerId: identity.peerId,
       session: {

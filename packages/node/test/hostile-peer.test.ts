@@ -181,6 +181,23 @@ test('who grants everything and takes nothing is not given more than flow.peerBu
   expect(sent).toBe(Math.floor(most / 1000))
 })
 
+test('many of those are together not given more than flow.nodeBudget', async () => {
+  await using victim = await makeNode<'x'>({ streams: ['x'], ...small })
+  const peers = await Promise.all(
+    Array.from({ length: 6 }, () => new RawPeer().establish(victim.node, { limits: new Map([['x', 2 ** 53 - 1]]) })),
+  )
+  let sent = 0
+  for (const { identity } of peers) {
+    await eventually(() => victim.node.getPeer(identity.peerId)?.state === 'established')
+    const before = sent
+    while (victim.node.trySend(identity.peerId, 'x', new Uint8Array(744))) sent++
+    expect(sent).toBeGreaterThan(before) // each has something of its own
+  }
+  expect(sent).toBeGreaterThan(90)
+  expect(sent).toBeLessThanOrEqual(Math.floor((small.flow.nodeBudget + 64 * 256) / 1000) + peers.length)
+  for (const peer of peers) await peer[Symbol.asyncDispose]()
+})
+
 test('a peer that begins sessions without end is left alone', async () => {
   await using victim = await makeNode<'x'>({ streams: ['x'] })
   await using peer = await new RawPeer().establish(victim.node)

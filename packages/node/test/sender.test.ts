@@ -2,6 +2,7 @@ import { SimulatedClock } from '@glueberry/testkit'
 import { FrameCursor, FrameType } from '@glueberry/wire'
 import { expect, test } from 'vitest'
 import { Identity } from '../src/index.ts'
+import { Kept } from '../src/stream/kept.ts'
 import { Outbox } from '../src/stream/outbox.ts'
 import type { SessionPort } from '../src/stream/port.ts'
 import { Sender } from '../src/stream/sender.ts'
@@ -77,7 +78,7 @@ function make() {
     clock,
     waitingMax: 100,
     rejectWhenFull: false,
-    kept: { cost: 0, max: 64 * 1024 * 1024 },
+    kept: new Kept(64 * 1024 * 1024),
     roomWhileAway: () => true,
     shared: () => false,
     accepted: () => {},

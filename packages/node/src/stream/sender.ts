@@ -4,6 +4,7 @@ import type { Clock } from '../clock.ts'
 import { type ErrorCode, GlueberryError } from '../errors.ts'
 import { free } from '../memory.ts'
 import type { PeerId } from '../peer-id.ts'
+import type { Kept } from './kept.ts'
 import type { Abandoned, Outbox, SessionStart } from './outbox.ts'
 import type { SessionPort } from './port.ts'
 import { Writer } from './writer.ts'
@@ -12,13 +13,6 @@ import { Writer } from './writer.ts'
 const URGENT = 256 * 1024
 
 const ACCEPTED: Promise<void> = Promise.resolve()
-
-/** A peer that grants more than it takes is not given more than this, whatever it grants. */
-export interface Kept {
-  /** Of all messages that were accepted and are not yet consumed. */
-  cost: number
-  readonly max: number
-}
 
 interface Waiting {
   readonly data: Uint8Array
@@ -193,16 +187,16 @@ export class Sender {
     return !this.#full
   }
 
-  /** Whether so much more stays within this part of what may be kept for the peer. A name always has its share of it: others cannot take that. */
+  /** Whether so much more stays within this part of what may be kept. A name always has its share of it: others cannot take that. */
   #mayKeep(cost: number, part: number): boolean {
     const { kept } = this.#options
     const own = this.#outbox.messages === 0 || this.#outbox.cost + cost <= kept.max / STREAM_NAMES_MAX
-    return own || kept.cost + cost <= kept.max * part
+    return own || kept.hasRoom(cost, part)
   }
 
   #account(): void {
     const { cost } = this.#outbox
-    this.#options.kept.cost += cost - this.#accounted
+    this.#options.kept.add(cost - this.#accounted)
     this.#accounted = cost
   }
 

@@ -2,10 +2,11 @@ import { type Acknowledgement, equalBytes, type Ready } from '@glueberry/wire'
 import type { Clock } from '../clock.ts'
 import { type ErrorCode, GlueberryError } from '../errors.ts'
 import type { PeerId } from '../peer-id.ts'
+import type { Kept } from './kept.ts'
 import { Outbox } from './outbox.ts'
 import type { SessionPort } from './port.ts'
 import type { Receiver } from './receiver.ts'
-import { type Kept, Sender, type SendOptions } from './sender.ts'
+import { Sender, type SendOptions } from './sender.ts'
 
 /** What must outlive a peer's removal while this program runs: its sequence numbers go on where they were. */
 export interface Retired {
@@ -23,8 +24,8 @@ export interface TrafficOptions {
   readonly sendBuffer: number
   readonly rejectWhenFull: boolean
   readonly waitingMax: number
-  /** Cost of what is kept for a peer that is connected, at most, on all names. */
-  readonly keptMax: number
+  /** What is kept for this peer, on all names. */
+  readonly kept: Kept
   undelivered(name: string, from: number, count: number): void
   accepted(bytes: number): void
 }
@@ -33,7 +34,6 @@ export interface TrafficOptions {
 export class Traffic {
   readonly #options: TrafficOptions
   readonly #senders = new Map<string, Sender>()
-  readonly #kept: Kept
   #port: SessionPort | undefined
   /** The peer's mark of its record of us, as of the last session. */
   #memory: Uint8Array | undefined
@@ -46,7 +46,6 @@ export class Traffic {
 
   constructor(options: TrafficOptions) {
     this.#options = options
-    this.#kept = { cost: 0, max: options.keptMax }
     this.#memory = options.retired?.memory
     this.#largestMessage = options.messageSize
     for (const [name, outbox] of options.retired?.outboxes ?? [])
@@ -215,7 +214,7 @@ export class Traffic {
   }
 
   #makeSender(name: string, outbox: Outbox): Sender {
-    const { peerId, clock, waitingMax, rejectWhenFull, accepted } = this.#options
+    const { peerId, clock, waitingMax, rejectWhenFull, kept, accepted } = this.#options
     return new Sender({
       peerId,
       name,
@@ -223,7 +222,7 @@ export class Traffic {
       clock,
       waitingMax,
       rejectWhenFull,
-      kept: this.#kept,
+      kept,
       roomWhileAway: () => this.#roomWhileAway(),
       shared: () => [...this.#senders.values()].filter((each) => each.busy).length > 1,
       accepted,
