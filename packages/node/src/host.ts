@@ -108,6 +108,12 @@ export class Libp2pHost implements Host {
       handlers.onAddresses(addresses)
     }
     node.addEventListener('self:peer:update', announce)
+    // libp2p remembers everyone who was ever connected, for hours. We do not ask it; a service of the user's may.
+    if (libp2p.services === undefined) {
+      node.addEventListener('connection:close', ({ detail: { remotePeer } }) => {
+        if (node.getConnections(remotePeer).length === 0) node.peerStore.delete(remotePeer).catch(() => {})
+      })
+    }
     const limits = (streams: number) => ({ maxInboundStreams: streams, maxOutboundStreams: streams })
     await node.handle(
       SESSION_PROTOCOL,

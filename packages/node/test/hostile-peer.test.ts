@@ -4,12 +4,13 @@ import { yamux } from '@chainsafe/libp2p-yamux'
 import { eventually, type MadeNode, makeNode, RawPeer } from '@glueberry/testkit'
 import { encodeOpen, FIN_FRAME, FrameBuffer, FrameType, type Open } from '@glueberry/wire'
 import { generateKeyPair } from '@libp2p/crypto/keys'
+import type { PeerStore } from '@libp2p/interface'
 import { tcp } from '@libp2p/tcp'
 import { multiaddr } from '@multiformats/multiaddr'
 import { createLibp2p } from 'libp2p'
 import { describe, expect, test } from 'vitest'
 import { decides } from '../src/connection/session-set.ts'
-import { type HandshakePeer, Identity, Node, type Verdict } from '../src/index.ts'
+import { type HandshakePeer, Identity, type Libp2pOptions, Node, type Verdict } from '../src/index.ts'
 import { peerIdBytes } from '../src/peer-id.ts'
 import { HandClock } from './support/hand-clock.ts'
 
@@ -196,6 +197,21 @@ test('many of those are together not given more than flow.nodeBudget', async () 
   expect(sent).toBeGreaterThan(90)
   expect(sent).toBeLessThanOrEqual(Math.floor((small.flow.nodeBudget + 64 * 256) / 1000) + peers.length)
   for (const peer of peers) await peer[Symbol.asyncDispose]()
+})
+
+test('nothing is remembered of strangers who come and go, in libp2p neither', async () => {
+  let store: PeerStore | undefined
+  const spy: NonNullable<Libp2pOptions['transports']>[number] = (components) => {
+    store = components.peerStore
+    return Object.assign(tcp()(components), { [Symbol.toStringTag]: 'spy' })
+  }
+  await using victim = await makeNode<'x'>({ streams: ['x'], libp2p: { transports: [spy] } })
+  const peers = await Promise.all(Array.from({ length: 5 }, () => new RawPeer().establish(victim.node)))
+  const remembered = async (): Promise<number> => (await (store as PeerStore).all()).length
+  expect(await remembered()).toBeGreaterThanOrEqual(5)
+  for (const peer of peers) await peer[Symbol.asyncDispose]()
+  await eventually(() => victim.node.health().peers.established === 0)
+  while ((await remembered()) > 1) await new Promise(setImmediate) // the node itself stays
 })
 
 test('a peer that begins sessions without end is left alone', async () => {

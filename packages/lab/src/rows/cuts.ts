@@ -19,9 +19,9 @@ export const cuts: Row = {
     const [, address] = (await alice.line(/^address (.*)$/)) as unknown as [string, string]
     await using proxy = await FaultProxy.to(address)
     // As many bytes between cuts as make a thousand of them fall into the whole correspondence.
-    const between = short ? 40_000 : 60_000
-    proxy.plan((connection) =>
-      connection < cutsWanted
+    const between = short ? 40_000 : 120_000
+    proxy.plan(() =>
+      proxy.faults < cutsWanted
         ? { kind: 'cut', after: Math.floor(random() * (random() < 0.2 ? 7000 : between)) }
         : { kind: 'none' },
     )
