@@ -1,6 +1,7 @@
 import { fileURLToPath } from 'node:url'
 import { Identity, Node, type PeerId } from '@glueberry/node'
 import { type Child, FaultProxy, spawnNode } from '@glueberry/testkit'
+import { type Target, targetAt } from './target.ts'
 
 const program = fileURLToPath(new URL('children/listener.ts', import.meta.url))
 
@@ -8,12 +9,12 @@ const program = fileURLToPath(new URL('children/listener.ts', import.meta.url))
 export class Listener implements AsyncDisposable {
   readonly #child: Child
   readonly address: string
-  readonly port: number
+  readonly target: Target
 
   private constructor(child: Child, address: string) {
     this.#child = child
     this.address = address
-    this.port = Number(/tcp\/(\d+)/.exec(address)?.[1])
+    this.target = targetAt(address)
   }
 
   /** @param peers how many will connect, if it is to take more than usual */

@@ -23,7 +23,7 @@ const show = (text: string): void => {
 
 const results: Scored[] = []
 const commit = asked.document ? commitHere() : ''
-const budget = asked.short ? undefined : asked.minutes * 60_000
+const budget = asked.minutes * 60_000
 for (const name of asked.rows) {
   const row = await (ROWS[name] as () => Promise<Row>)()
   const options = { budget, seed: asked.seed, short: asked.short, progress: (text: string) => show(`${name}: ${text}`) }

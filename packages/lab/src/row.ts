@@ -2,9 +2,9 @@
 export interface RowOptions {
   /**
    * What is not done after so many milliseconds has failed, and what lasts as long as it is given lasts no longer;
-   * `undefined`: no limit. Rows that have nothing to wait for ignore it.
+   * rows that have nothing to wait for ignore it.
    */
-  readonly budget: number | undefined
+  readonly budget: number
   /** Chance begins here; the same seed causes the same faults. */
   readonly seed: number
   /** The short form, for the test command. */

@@ -1,7 +1,6 @@
 // `npm run fuzz -- [minutes] [seed]`: the decoders of the hostile-bytes test, for as long as asked. Exits 1 on a finding.
-import fc from 'fast-check'
-import { WireError } from '../src/index.ts'
-import { decoders, hostileBytes } from './support/decoders.ts'
+import { decoders } from './support/decoders.ts'
+import { throwHostile } from './support/throw-hostile.ts'
 
 const minutes = Number(process.argv[2] ?? 5)
 const firstSeed = Number(process.argv[3] ?? Date.now() % 2 ** 31)
@@ -15,22 +14,12 @@ let inputs = 0
 let findings = 0
 for (let round = 0; Date.now() < end && findings === 0; round++) {
   const seed = firstSeed + round
-  for (const { name, share, samples, decode } of decoders) {
-    const result = fc.check(
-      fc.property(hostileBytes(samples), (bytes) => {
-        inputs++
-        try {
-          decode(bytes)
-        } catch (error) {
-          if (!(error instanceof WireError)) throw error
-        }
-      }),
-      { numRuns: Math.ceil(share * 1000), seed, endOnFailure: false },
-    )
-    if (result.failed) {
-      findings++
-      console.error(`${name}: seed ${seed}\n${fc.defaultReportMessage(result)}`)
-    }
+  for (const decoder of decoders) {
+    const thrown = throwHostile(decoder, Math.ceil(decoder.share * 1000), seed)
+    inputs += thrown.inputs
+    if (thrown.failure === undefined) continue
+    findings++
+    console.error(thrown.failure)
   }
   console.log(`${inputs.toLocaleString('en')} inputs, ${findings} findings, seed ${seed}`)
 }

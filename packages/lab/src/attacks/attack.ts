@@ -1,12 +1,3 @@
-import { type PeerId, parsePeerId } from '@glueberry/node'
-
-/** The node that is attacked. */
-export interface Target {
-  readonly peerId: PeerId
-  readonly addrs: readonly string[]
-  readonly port: number
-}
-
 export type Random = () => number
 
 /** One way to send bytes that no honest node sends. */
@@ -21,12 +12,6 @@ export interface Attack {
    * protocol wherever it can tell that from a line that broke; rejects with what the node did instead.
    */
   run(random: Random): Promise<number>
-}
-
-/** @param address complete, on IPv4 and TCP */
-export function targetAt(address: string): Target {
-  const [, port, peerId] = /\/tcp\/(\d+)\/p2p\/(\w+)$/.exec(address) as unknown as [string, string, string]
-  return { peerId: parsePeerId(peerId), addrs: [address], port: Number(port) }
 }
 
 /** A whole number from `min` to `max`. */

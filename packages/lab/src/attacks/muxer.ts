@@ -3,8 +3,9 @@ import { yamux } from '@chainsafe/libp2p-yamux'
 import { tcp } from '@libp2p/tcp'
 import { multiaddr } from '@multiformats/multiaddr'
 import { createLibp2p } from 'libp2p'
+import type { Target } from '../target.ts'
 import { within } from '../within.ts'
-import { type Attack, between, randomBytes, type Target } from './attack.ts'
+import { type Attack, between, randomBytes } from './attack.ts'
 
 interface RawConnection {
   send(bytes: Uint8Array): boolean

@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import type { RawPeer } from '@glueberry/testkit'
 import { type ControlMessage, encodeOpen, FrameBuffer, FrameType } from '@glueberry/wire'
+import type { Target } from '../target.ts'
 import { within } from '../within.ts'
-import type { Target } from './attack.ts'
 
 /** What a peer does whose identity is proven and who was let in. */
 export interface PeerAttack {
@@ -20,7 +20,7 @@ export async function ended(peer: RawPeer, outcome: 'protocol' | 'closed'): Prom
 }
 
 /** By then the node has ended the session, in milliseconds. */
-const PATIENCE = 20_000
+const PATIENCE = 60_000
 const FLOOD = 50_000
 /** Sessions of one peer, and how many of them a node lets in within a second, when the first hundred are over (docs/protocol.md). */
 const [SESSIONS, ALLOWED] = [500, 32]

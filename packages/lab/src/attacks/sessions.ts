@@ -1,10 +1,11 @@
 import { RawPeer } from '@glueberry/testkit'
 import { ByteQueue, encodeControl, encodeOpen, FrameBuffer, FrameType, takeHandshakeMessage } from '@glueberry/wire'
+import type { Target } from '../target.ts'
 import { within } from '../within.ts'
-import { type Attack, between, mutated, type Random, randomBytes, type Target, truncated } from './attack.ts'
+import { type Attack, between, mutated, type Random, randomBytes, truncated } from './attack.ts'
 
 /** By then the node has ended what it was sent garbage on, in milliseconds. */
-const PATIENCE = 10_000
+const PATIENCE = 60_000
 /** So many sessions of one identity: an honest peer does not begin more within a minute either. */
 const SESSIONS_EACH = 40
 /** What every message says that must not be accepted. */

@@ -1,6 +1,7 @@
 import { connect, createServer, type Socket } from 'node:net'
 import { RawPeer } from '@glueberry/testkit'
-import { type Attack, between, mutated, pick, type Random, randomBytes, type Target, truncated } from './attack.ts'
+import type { Target } from '../target.ts'
+import { type Attack, between, mutated, pick, type Random, randomBytes, truncated } from './attack.ts'
 
 /** How long a connection may stay open after its last byte, in milliseconds; then it is closed from here. */
 const PATIENCE = 100

@@ -1,9 +1,11 @@
 // Sends a node what no honest node sends, at every step of the protocol, and says what the node did.
 import { chance } from '@glueberry/testkit'
-import { type Attack, type Random, targetAt } from '../attacks/attack.ts'
+import type { Attack, Random } from '../attacks/attack.ts'
 import { muxerAttack } from '../attacks/muxer.ts'
 import { SessionAttacks } from '../attacks/sessions.ts'
 import { socketAttacks } from '../attacks/sockets.ts'
+import { targetAt } from '../target.ts'
+import { atOnce } from './at-once.ts'
 
 /** What it is told, as JSON. */
 export interface AttackerOptions {
@@ -35,30 +37,25 @@ function next(random: Random): Attack {
 let inputs = 0
 let told = 0
 const bySteps = new Map<Attack['step'], number>()
-let over = false
-process.stdin.once('end', () => {
-  over = true
-})
-process.stdin.resume()
-await Promise.all(
-  Array.from({ length: AT_ONCE }, async (_, i) => {
-    const random = chance(seed + i)
-    while (inputs < count && !over) {
-      const attack = next(random)
-      try {
-        const more = await attack.run(random)
-        inputs += more
-        bySteps.set(attack.step, (bySteps.get(attack.step) ?? 0) + more)
-      } catch (error) {
-        console.log(`wrong ${attack.name}: ${(error as Error).message}`)
-      }
-      if (inputs - told >= 100) {
-        told = inputs
-        console.log(`sent ${inputs}`)
-      }
+const randoms = Array.from({ length: AT_ONCE }, (_, i) => chance(seed + i))
+await atOnce(
+  AT_ONCE,
+  () => inputs < count,
+  async (which) => {
+    const random = randoms[which] as Random
+    const attack = next(random)
+    try {
+      const more = await attack.run(random)
+      inputs += more
+      bySteps.set(attack.step, (bySteps.get(attack.step) ?? 0) + more)
+    } catch (error) {
+      console.log(`wrong ${attack.name}: ${(error as Error).message}`)
     }
-  }),
+    if (inputs - told >= 100) {
+      told = inputs
+      console.log(`sent ${inputs}`)
+    }
+  },
 )
 console.log(`sent ${inputs}`)
 console.log(`steps ${[...bySteps].map(([step, count]) => `${count.toLocaleString('en')} ${step}`).join(', ')}`)
-process.stdin.destroy()

@@ -2,9 +2,9 @@
 // opens each again when it is closed. Says how many it holds and has opened so far when asked, and ends with its input.
 import { connect } from 'node:net'
 import { createInterface } from 'node:readline'
-import { parsePeerId } from '@glueberry/node'
 import { FaultProxy, RawPeer } from '@glueberry/testkit'
 import { MULTISTREAM, NOISE } from '../beginnings.ts'
+import { targetAt } from '../target.ts'
 
 /** What it is told, as JSON. */
 export interface IdlerOptions {
@@ -65,8 +65,7 @@ const STAGES: Readonly<Record<Stage, (from: string) => Promise<void>>> = {
 }
 
 const { address, count, stages } = JSON.parse(process.argv[2] as string) as IdlerOptions
-const port = Number(/tcp\/(\d+)/.exec(address)?.[1])
-const peerId = parsePeerId(address.split('/p2p/')[1] as string)
+const { port, peerId } = targetAt(address)
 let opened = 0
 let held = 0
 

@@ -3,7 +3,7 @@ const ending = new AbortController()
 process.on('SIGTERM', () => ending.abort())
 console.log('armed')
 
-const { Identity, Node, parsePeerId } = await import('@glueberry/node')
+const { Identity, Node } = await import('@glueberry/node')
 const address = process.argv[2] as string
 const node = new Node({ identity: Identity.generate(), streams: ['x'], signal: ending.signal })
 let accepted = 0
@@ -12,8 +12,7 @@ node.on('undelivered', ({ from, count }) => void undelivered.push({ from, count 
 console.log(`peer ${node.peerId}`)
 try {
   await node.start()
-  await node.connect(address, { signal: ending.signal })
-  const peer = parsePeerId(address.split('/p2p/')[1] as string)
+  const peer = await node.connect(address, { signal: ending.signal })
   for (let i = 1; ; i++) {
     await node.send(peer, 'x', String(i))
     accepted++

@@ -3,6 +3,7 @@
 import { connect } from 'node:net'
 import { chance } from '@glueberry/testkit'
 import { MULTISTREAM, NOISE } from '../beginnings.ts'
+import { atOnce } from './at-once.ts'
 
 /** What it is told, as JSON. */
 export interface ThrowerOptions {
@@ -40,19 +41,13 @@ function throwGarbage(from: string): Promise<void> {
 }
 
 let thrown = 0
-let over = false
-process.stdin.once('end', () => {
-  over = true
-})
-process.stdin.resume()
-await Promise.all(
-  Array.from({ length: AT_ONCE }, async (_, i) => {
-    while (thrown < count && !over) {
-      thrown++
-      if (thrown % TELL_EVERY === 0) console.log(`thrown ${thrown}`)
-      await throwGarbage(`127.0.0.${2 + i}`)
-    }
-  }),
+await atOnce(
+  AT_ONCE,
+  () => thrown < count,
+  async (which) => {
+    thrown++
+    if (thrown % TELL_EVERY === 0) console.log(`thrown ${thrown}`)
+    await throwGarbage(`127.0.0.${2 + which}`)
+  },
 )
 console.log(`thrown ${thrown}`)
-process.stdin.destroy()

@@ -1,19 +1,21 @@
 import { fileURLToPath } from 'node:url'
-import { Worker } from 'node:worker_threads'
 import { Identity, Node } from '@glueberry/node'
 import { spawnNode } from '@glueberry/testkit'
-import { targetAt } from '../attacks/attack.ts'
-import type { Round } from '../attacks/offline-worker.ts'
+import type { Round, RoundOptions } from '../attacks/offline-worker.ts'
 import type { AttackerOptions } from '../children/attacker.ts'
+import { HelperThread } from '../helper-thread.ts'
 import { Listener } from '../listener.ts'
 import type { Row, RowOptions, RowResult } from '../row.ts'
 
 const program = fileURLToPath(new URL('../children/attacker.ts', import.meta.url))
+const worker = new URL('../attacks/offline-worker.ts', import.meta.url)
 const [OFFLINE, LIVE] = [10_000_000, 100_000]
 /** Inputs of one round of a worker. */
 const ROUND = 20_000
 /** An honest peer sends one so often, in milliseconds. */
 const HONEST_EVERY = 5
+/** What takes longer does not come, in milliseconds. */
+const PATIENCE = 60_000
 
 /** Bytes that no honest node sends: to each decoder by itself, and to a node that runs. */
 export const bytes: Row = {
@@ -23,8 +25,7 @@ export const bytes: Row = {
   async run(options): Promise<RowResult> {
     const begun = performance.now()
     const offline = await throwOffline(options)
-    const left = options.budget === undefined ? undefined : options.budget - (performance.now() - begun)
-    const live = await throwLive({ ...options, budget: left })
+    const live = await throwLive({ ...options, budget: options.budget - (performance.now() - begun) })
     const failures = [...offline.failures, ...live.failures]
     return {
       passed: failures.length === 0,
@@ -42,22 +43,12 @@ async function throwOffline({ seed, short, budget, progress }: RowOptions): Prom
   let round = 0
   await Promise.all(
     [0, 1].map(async () => {
-      const worker = new Worker(new URL('../attacks/offline-worker.ts', import.meta.url), {
-        execArgv: ['--conditions=@glueberry/source'],
-      })
-      try {
-        while (inputs < wanted && (budget === undefined || performance.now() - begun < budget)) {
-          const answer = await new Promise<Round>((resolve, reject) => {
-            worker.once('message', resolve)
-            worker.once('error', reject)
-            worker.postMessage({ seed: seed + round++, size: ROUND })
-          })
-          inputs += answer.inputs
-          failures.push(...answer.failures)
-          progress(`offline ${inputs.toLocaleString('en')} of ${wanted.toLocaleString('en')}`)
-        }
-      } finally {
-        await worker.terminate()
+      await using thread = new HelperThread<RoundOptions, Round>(worker)
+      while (inputs < wanted && performance.now() - begun < budget) {
+        const answer = await thread.ask({ seed: seed + round++, size: ROUND })
+        inputs += answer.inputs
+        failures.push(...answer.failures)
+        progress(`offline ${inputs.toLocaleString('en')} of ${wanted.toLocaleString('en')}`)
       }
     }),
   )
@@ -79,7 +70,7 @@ async function throwLive({ seed, short, budget, progress }: RowOptions): Promise
   let lost = 0
   honest.on('disconnected', () => lost++)
   await honest.connect(listener.address)
-  const { peerId } = targetAt(listener.address)
+  const { peerId } = listener.target
   let sent = 0
   let failed: Error | undefined
   const sending = setInterval(() => {
@@ -96,14 +87,14 @@ async function throwLive({ seed, short, budget, progress }: RowOptions): Promise
       () => progress(`live ${sentBy().toLocaleString('en')} of ${wanted.toLocaleString('en')}`),
       200,
     )
-    const deadline = setTimeout(() => attacker.process.stdin.end(), budget ?? 120_000)
-    const end = setTimeout(() => attacker.kill('SIGKILL'), (budget ?? 120_000) + 30_000)
+    const deadline = setTimeout(() => attacker.process.stdin.end(), budget)
+    const end = setTimeout(() => attacker.kill('SIGKILL'), budget + 30_000)
     const code = await attacker.ended
     clearTimeout(deadline)
     clearTimeout(end)
     clearInterval(ticker)
     clearInterval(sending)
-    await honest.flush(undefined, { signal: AbortSignal.timeout(10_000) })
+    await honest.flush(undefined, { signal: AbortSignal.timeout(PATIENCE) })
     const { consumed, wrong, forged } = await listener.count()
     const inputs = sentBy()
     const failures = attacker.lines.filter((line) => line.startsWith('wrong ')).map((line) => line.slice(6))
@@ -113,7 +104,7 @@ async function throwLive({ seed, short, budget, progress }: RowOptions): Promise
     if (wrong > 0 || consumed !== sent) failures.push(`${consumed} of ${sent} honest messages, ${wrong} not the next`)
     if (failed !== undefined) failures.push(`an honest message: ${failed.message}`)
     if (lost > 0) failures.push(`the honest peer was disconnected ${lost} times`)
-    if ((await listener.honestDial(10_000)) === undefined) failures.push('nobody can connect afterwards')
+    if ((await listener.honestDial(PATIENCE)) === undefined) failures.push('nobody can connect afterwards')
     failures.push(...listener.errors.slice(0, 3))
     const steps = attacker.lines.findLast((line) => line.startsWith('steps '))?.slice(6) ?? ''
     return { inputs, steps, honest: consumed, lost, failures }

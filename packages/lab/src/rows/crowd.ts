@@ -1,4 +1,4 @@
-import { Identity, Node, parsePeerId } from '@glueberry/node'
+import { Identity, Node } from '@glueberry/node'
 import { Listener } from '../listener.ts'
 import type { Row, RowResult } from '../row.ts'
 
@@ -14,10 +14,10 @@ export const crowd: Row = {
   async run({ short, progress }): Promise<RowResult> {
     const count = short ? 40 : PEERS
     await using listener = await Listener.start(count + 10)
-    await listener.honestDial(10_000)
+    await listener.honestDial(60_000)
     const before = await listener.memory()
     const nodes: Node<'x'>[] = []
-    const hub = parsePeerId(listener.address.split('/p2p/')[1] as string)
+    const hub = listener.target.peerId
     try {
       for (let i = 0; i < count; i++) {
         const node = new Node({ identity: Identity.generate(), streams: ['x'] })

@@ -31,7 +31,7 @@ export const cuts: Row = {
       // Who waits for a message that is lost would wait for ever: then both are asked what they have seen so far.
       const programs = [alice, bob]
       const time = Promise.withResolvers<void>()
-      const deadline = setTimeout(time.resolve, budget ?? 120_000)
+      const deadline = setTimeout(time.resolve, budget)
       await Promise.race([Promise.all(programs.map((child) => child.line(/^done$/))), time.promise])
       clearTimeout(deadline)
       for (const child of programs) child.process.stdin.end()

@@ -17,13 +17,13 @@ export const garbage: Row = {
   async run({ seed, short, budget, progress }): Promise<RowResult> {
     const wanted = short ? 400 : 20_000
     await using listener = await Listener.start()
-    const { port } = listener
+    const { port } = listener.target
     /** Resolves with how many were thrown. */
     const throwAll = async (options: Omit<ThrowerOptions, 'port'>): Promise<number> => {
       await using thrower = spawnNode([program, JSON.stringify({ ...options, port })])
       const thrown = (): number => Number(thrower.lines.at(-1)?.slice('thrown '.length) ?? 0)
       const ticker = setInterval(() => progress(`${thrown()} of ${options.count} connections`), 500)
-      const deadline = setTimeout(() => thrower.process.stdin.end(), budget ?? 120_000)
+      const deadline = setTimeout(() => thrower.process.stdin.end(), budget)
       await thrower.ended
       clearInterval(ticker)
       clearTimeout(deadline)
@@ -32,13 +32,13 @@ export const garbage: Row = {
     // Everything is loaded, and compiled as far as it ever is.
     const warm = short ? 50 : 2000
     await throwAll({ seed: seed + 1, count: warm })
-    for (let i = 0; i < warm / 50; i++) await listener.honestDial(10_000)
+    for (let i = 0; i < warm / 50; i++) await listener.honestDial(60_000)
     const { heap: before } = await listener.memory()
 
     const dials: (number | undefined)[] = []
     let over = false
     const dialing = (async () => {
-      while (!over) dials.push(await listener.honestDial(5000))
+      while (!over) dials.push(await listener.honestDial(60_000))
     })()
     const thrown = await throwAll({ seed, count: wanted })
     over = true

@@ -1,6 +1,5 @@
 import { Identity, Node } from '@glueberry/node'
 import { percentile, RawPeer } from '@glueberry/testkit'
-import { targetAt } from '../attacks/attack.ts'
 import { ended, PEER_ATTACKS } from '../attacks/peers.ts'
 import { Listener } from '../listener.ts'
 import type { Row, RowResult } from '../row.ts'
@@ -23,7 +22,7 @@ export const peers: Row = {
     const rounds = short ? 1 : 10
     const begun = performance.now()
     await using listener = await Listener.start(100)
-    const target = targetAt(listener.address)
+    const { target } = listener
     const honest = new Node({ identity: Identity.generate(), streams: ['x'] })
     await honest.start()
     await honest.connect(listener.address)
@@ -50,7 +49,7 @@ export const peers: Row = {
       let last = first
       for (let round = 0; round < rounds; round++) {
         for (const { name, outcome, run } of PEER_ATTACKS) {
-          if (budget !== undefined && performance.now() - begun > budget) continue
+          if (performance.now() - begun > budget) continue
           progress(`${done} of ${rounds * PEER_ATTACKS.length}: ${name}`)
           await using peer = new RawPeer()
           try {

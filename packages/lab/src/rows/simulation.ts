@@ -1,8 +1,9 @@
 import { availableParallelism } from 'node:os'
-import { Worker } from 'node:worker_threads'
+import { HelperThread } from '../helper-thread.ts'
 import type { Row, RowResult } from '../row.ts'
 import type { Outcome } from '../simulation/simulation.ts'
 
+const worker = new URL('../simulation/worker.ts', import.meta.url)
 const SEEDS = 2000
 const SHORT_SEEDS = 6
 /** Of these the history is run twice: it must be the same. */
@@ -24,39 +25,25 @@ export const simulation: Row = {
     let delivered = 0
     let givenUp = 0
     let repeated = 0
-    const outOfTime = (): boolean => budget !== undefined && performance.now() - begun > budget
+    const outOfTime = (): boolean => performance.now() - begun > budget
 
     const work = async (): Promise<void> => {
-      const worker = new Worker(new URL('../simulation/worker.ts', import.meta.url), {
-        execArgv: ['--conditions=@glueberry/source'],
-      })
-      let waiting = Promise.withResolvers<Outcome & { readonly took: number }>()
-      worker.on('message', (outcome) => waiting.resolve(outcome))
-      worker.on('error', (error) => waiting.reject(error))
-      const run = (which: number): Promise<Outcome & { readonly took: number }> => {
-        waiting = Promise.withResolvers()
-        worker.postMessage(which)
-        return waiting.promise
-      }
-      try {
-        while (next < count && !outOfTime()) {
-          const which = seed + next++
-          const outcome = await run(which)
-          if (outcome.failure !== undefined) failures.push(`seed ${which}: ${outcome.failure}`)
-          if (which % TWICE_EVERY === 0 || short) {
-            repeated++
-            if ((await run(which)).trace !== outcome.trace)
-              failures.push(`seed ${which}: another history the second time`)
-          }
-          done++
-          simulated += outcome.simulated
-          busy += outcome.took
-          delivered += outcome.delivered
-          givenUp += outcome.givenUp
-          progress(`${done} of ${count} histories, ${failures.length} failed`)
+      await using thread = new HelperThread<number, Outcome & { readonly took: number }>(worker)
+      while (next < count && !outOfTime()) {
+        const which = seed + next++
+        const outcome = await thread.ask(which)
+        if (outcome.failure !== undefined) failures.push(`seed ${which}: ${outcome.failure}`)
+        if (which % TWICE_EVERY === 0 || short) {
+          repeated++
+          if ((await thread.ask(which)).trace !== outcome.trace)
+            failures.push(`seed ${which}: another history the second time`)
         }
-      } finally {
-        await worker.terminate()
+        done++
+        simulated += outcome.simulated
+        busy += outcome.took
+        delivered += outcome.delivered
+        givenUp += outcome.givenUp
+        progress(`${done} of ${count} histories, ${failures.length} failed`)
       }
     }
     await Promise.all(Array.from({ length: Math.min(2, availableParallelism()) }, work))

@@ -32,7 +32,7 @@ export const soak: Row = {
     const read = (): SoakRound[] =>
       child.lines.filter((line) => line.startsWith('round ')).map((line) => JSON.parse(line.slice(6)))
     const ticker = setInterval(() => progress(`${read().length} of ${rounds} rounds`), 500)
-    const deadline = setTimeout(() => child.kill('SIGKILL'), budget ?? 120_000)
+    const deadline = setTimeout(() => child.kill('SIGKILL'), budget)
     const code = await child.ended
     clearInterval(ticker)
     clearTimeout(deadline)

@@ -52,7 +52,7 @@ export class Admission {
   admit(origin: string, abort: (error: Error) => void): AdmissionSlot | undefined {
     const { clock, max, maxPerOrigin, timeout } = this.#options
     const own = this.#pending.get(origin)
-    if (own !== undefined && own.size >= maxPerOrigin && !this.#drop(this.#oldest(own), YOUNG)) return undefined
+    if (own !== undefined && own.size >= maxPerOrigin && !this.#drop(oldest(own), YOUNG)) return undefined
     if (this.#count >= max && !this.#makeRoom(origin)) return undefined
     let timer: Cancellable | undefined = clock.setTimer(() => {
       abort(
@@ -82,10 +82,10 @@ export class Admission {
   #makeRoom(newcomer: string): boolean {
     const known = this.#known.has(newcomer)
     if (!known && (this.#dropped.get(newcomer) ?? 0) > this.#options.clock.elapsed()) return false
-    const stranger = this.#oldest(this.#largest((origin) => !this.#known.has(origin)))
+    const stranger = oldest(this.#largest((origin) => !this.#known.has(origin)))
     if (stranger !== undefined) return this.#drop(stranger, 0)
     // A peer of ours for another, or for a stranger: whoever is still quick keeps its place.
-    return this.#drop(this.#oldest(this.#largest(() => true)), YOUNG)
+    return this.#drop(oldest(this.#largest(() => true)), YOUNG)
   }
 
   /** Whether it was old enough to be dropped. */
@@ -103,13 +103,9 @@ export class Admission {
     for (const [origin, places] of this.#pending) {
       if (!of(origin)) continue
       const [size, most] = [places.size, largest?.size ?? 0]
-      if (size > most || (size === most && since(places) < since(largest))) largest = places
+      if (size > most || (size === most && since(places) < since(largest as Set<Pending>))) largest = places
     }
     return largest
-  }
-
-  #oldest(places: Set<Pending> | undefined): Pending | undefined {
-    return places?.values().next().value
   }
 
   #enter(pending: Pending): void {
@@ -127,8 +123,13 @@ export class Admission {
   }
 }
 
-function since(places: Set<Pending> | undefined): number {
-  return places?.values().next().value?.since ?? Number.POSITIVE_INFINITY
+function oldest(places: Set<Pending> | undefined): Pending | undefined {
+  return places?.values().next().value
+}
+
+/** Since when the oldest of them has been held. */
+function since(places: Set<Pending>): number {
+  return oldest(places)?.since as number
 }
 
 function remember<V>(map: Map<string, V>, key: string, value: V): void {

@@ -107,6 +107,7 @@ export class Outbox {
   #queued = 0 // cost of what is kept and not written in this session
   #spent = 0 // cost written in this session
   #limit = 0
+  #progress = 0
   #mostRoom = 0 // credit that was left at most in this session: the peer's window, as far as it is known
 
   /** Sequence of the message that was appended last; 0 before the first. */
@@ -128,9 +129,9 @@ export class Outbox {
     return this.#bytes
   }
 
-  /** Grows in a session whenever an acknowledgement brings anything. */
+  /** How many acknowledgements have brought anything. */
   get progress(): number {
-    return this.#consumed + this.#limit
+    return this.#progress
   }
 
   /** Cost of the messages that are kept. */
@@ -233,6 +234,7 @@ export class Outbox {
    */
   acknowledge(consumed: number, limit: number): boolean {
     if (consumed > Math.max(this.#claimable, this.#consumed)) return false
+    if (consumed > this.#consumed || limit > this.#limit) this.#progress++
     this.#limit = Math.max(this.#limit, limit)
     this.#mostRoom = Math.max(this.#mostRoom, this.#limit - this.#spent)
     this.#drop(consumed)
