@@ -9,6 +9,7 @@ import { originOf } from './address.ts'
 import type { Clock } from './clock.ts'
 import { GlueberryError } from './errors.ts'
 import { Libp2pLink } from './libp2p-link.ts'
+import { guardConnections, guardEncrypter, guardMuxer } from './libp2p-negotiation.ts'
 import { gatherWrites, SOCKET_QUEUE } from './libp2p-speed.ts'
 import { Libp2pByteStream } from './libp2p-stream.ts'
 import { noiseCrypto } from './noise-crypto.ts'
@@ -37,6 +38,7 @@ const NEGOTIATION_TIMEOUT = 60_000
 /** Each direction may have a stream for each of 64 names, twice while keys are renewed. */
 const DATA_STREAMS = 2 * 64 + 16
 const SESSION_STREAMS = 8
+const [NOISE, YAMUX] = ['/noise', '/yamux/1.0.0']
 /** What is above is reset before anything is agreed on. */
 const STREAMS_MAX = DATA_STREAMS + SESSION_STREAMS + 32
 
@@ -77,10 +79,15 @@ export class Libp2pHost implements Host {
       privateKey: privateKeyFromRaw(privateKey),
       addresses: { ...libp2p.addresses, listen: [...listen, ...(libp2p.addresses?.listen ?? [])] },
       transports: [tcp({ dialOpts: SOCKET_OPTIONS, listenOpts: SOCKET_OPTIONS }), ...(libp2p.transports ?? [])],
-      connectionEncrypters: [noise({ crypto: noiseCrypto })],
+      connectionProtector: () => guardConnections(NOISE),
+      connectionEncrypters: [(components) => guardEncrypter(noise({ crypto: noiseCrypto })(components), YAMUX)],
       streamMuxers: [
-        // Streams are never paused, so the window only has to keep the pipe full; above the read buffer it would abort.
-        yamux({ maxInboundStreams: STREAMS_MAX, streamOptions: { maxStreamWindowSize: 4 * 1024 * 1024 } }),
+        (components) =>
+          // Streams are never paused, so the window only has to keep the pipe full; above the read buffer it would abort.
+          guardMuxer(
+            yamux({ maxInboundStreams: STREAMS_MAX, streamOptions: { maxStreamWindowSize: 4 * 1024 * 1024 } })(),
+            () => components.registrar.getProtocols(),
+          ),
       ],
       ...(libp2p.services === undefined ? {} : { services: libp2p.services }),
       ...(libp2p.peerDiscovery === undefined ? {} : { peerDiscovery: libp2p.peerDiscovery }),

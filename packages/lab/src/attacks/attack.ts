@@ -3,7 +3,7 @@ export type Random = () => number
 /** One way to send bytes that no honest node sends. */
 export interface Attack {
   /** On what it is sent. */
-  readonly step: 'before libp2p' | 'on yamux' | 'on a session' | 'on stray streams'
+  readonly step: 'before libp2p' | 'on yamux' | 'on new streams' | 'on a session' | 'on stray streams'
   readonly name: string
   /** How often it comes, beside the others. */
   readonly weight: number

@@ -1,7 +1,7 @@
 // Sends a node what no honest node sends, at every step of the protocol, and says what the node did.
 import { chance } from '@glueberry/testkit'
 import type { Attack, Random } from '../attacks/attack.ts'
-import { muxerAttack } from '../attacks/muxer.ts'
+import { muxerAttacks } from '../attacks/muxer.ts'
 import { SessionAttacks } from '../attacks/sessions.ts'
 import { socketAttacks } from '../attacks/sockets.ts'
 import { targetAt } from '../target.ts'
@@ -21,8 +21,8 @@ const AT_ONCE = 8
 const { address, seed, count } = JSON.parse(process.argv[2] as string) as AttackerOptions
 const target = targetAt(address)
 await using sessions = new SessionAttacks(target)
-await using muxer = await muxerAttack(target)
-const attacks: readonly Attack[] = [...(await socketAttacks(target)), muxer, ...sessions.all]
+await using muxer = await muxerAttacks(target)
+const attacks: readonly Attack[] = [...(await socketAttacks(target)), ...muxer.all, ...sessions.all]
 const total = attacks.reduce((sum, { weight }) => sum + weight, 0)
 
 function next(random: Random): Attack {

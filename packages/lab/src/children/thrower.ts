@@ -12,10 +12,12 @@ export interface ThrowerOptions {
   readonly count: number
 }
 
-const AT_ONCE = 10
+const AT_ONCE = 32
 /** Garbage of one connection, in bytes. */
 const LONGEST = 70_000
 const TELL_EVERY = 100
+/** Of a number that does not end, as multistream-select writes them, each byte. */
+const ENDLESS = Buffer.alloc(LONGEST, 0xff)
 
 const { port, seed, count } = JSON.parse(process.argv[2] as string) as ThrowerOptions
 const random = chance(seed)
@@ -33,7 +35,7 @@ function throwGarbage(from: string): Promise<void> {
       if (random() < 0.4) socket.write(NOISE)
       const length = Math.floor(random() * (random() < 0.1 ? LONGEST : 300))
       const at = Math.floor(random() * (noise.length - length))
-      socket.write(noise.subarray(at, at + length))
+      socket.write(random() < 0.1 ? ENDLESS.subarray(0, length) : noise.subarray(at, at + length))
       if (random() < 0.5) socket.end()
       else setTimeout(() => socket.resetAndDestroy(), random() * 20)
     })

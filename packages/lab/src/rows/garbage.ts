@@ -12,7 +12,7 @@ const GIVEN_UP = 25_000
 
 /** Connections that send random bytes, some of them behind a proper beginning, while honest nodes connect. */
 export const garbage: Row = {
-  title: '20,000 connections with random bytes, 10 at a time without a pause',
+  title: '20,000 connections with random bytes, 32 at a time without a pause',
   wanted: 'heap ≤ +2 MB, honest dials p99 ≤ 200 ms',
   async run({ seed, short, budget, progress }): Promise<RowResult> {
     const wanted = short ? 400 : 20_000
