@@ -8,8 +8,8 @@ import { createLibp2p, type Libp2p, type Libp2pOptions } from 'libp2p'
 import { originOf } from './address.ts'
 import type { Clock } from './clock.ts'
 import { GlueberryError } from './errors.ts'
+import { guardConnections, guardEncrypter, guardMuxer } from './libp2p-guard.ts'
 import { Libp2pLink } from './libp2p-link.ts'
-import { guardConnections, guardEncrypter, guardMuxer } from './libp2p-negotiation.ts'
 import { gatherWrites, SOCKET_QUEUE } from './libp2p-speed.ts'
 import { Libp2pByteStream } from './libp2p-stream.ts'
 import { noiseCrypto } from './noise-crypto.ts'
@@ -73,7 +73,7 @@ export class Libp2pHost implements Host {
   }
 
   async start(handlers: HostHandlers): Promise<void> {
-    const { privateKey, listen, connections, dialTimeout, libp2p } = this.#options
+    const { privateKey, listen, connections, dialTimeout, clock, libp2p } = this.#options
     const node = await createLibp2p({
       start: false,
       privateKey: privateKeyFromRaw(privateKey),
@@ -86,6 +86,7 @@ export class Libp2pHost implements Host {
           // Streams are never paused, so the window only has to keep the pipe full; above the read buffer it would abort.
           guardMuxer(
             yamux({ maxInboundStreams: STREAMS_MAX, streamOptions: { maxStreamWindowSize: 4 * 1024 * 1024 } })(),
+            clock,
             () => components.registrar.getProtocols(),
           ),
       ],

@@ -115,7 +115,7 @@ export interface NodeOptions<S extends string> {
   metrics?: Metrics
   /** Stops the node when it aborts. */
   signal?: AbortSignal | undefined
-  /** Transports and services beyond TCP, as libp2p takes them. */
+  /** Transports and services beyond TCP, as libp2p takes them. Who connects may open 256 streams at once and 100 in each second on one connection, those of services included. */
   libp2p?: Libp2pOptions
 }
 

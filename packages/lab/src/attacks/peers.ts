@@ -94,18 +94,23 @@ export const PEER_ATTACKS: readonly PeerAttack[] = [
     },
   },
   breaks('sends HANDSHAKE after READY', (peer) => peer.channel.send({ type: 'handshake', data: new Uint8Array(1000) })),
-  breaks('opens 10,000 streams', async (peer) => {
-    for (let i = 0; i < 10_000 && peer.goodbye === undefined; i += 50) {
-      await Promise.all(
-        Array.from({ length: 50 }, async () => {
-          const stream = await peer.bareStream()
-          stream.send([randomBytes(10)])
-          await stream.closeWrite()
-          await stream.ended
-        }),
-      ).catch(() => {}) // ended
-    }
-  }),
+  {
+    name: 'opens 10,000 streams',
+    outcome: 'closed',
+    async run(peer, target) {
+      await peer.establish(target)
+      for (let i = 0; i < 10_000 && peer.link.open; i += 50) {
+        await Promise.all(
+          Array.from({ length: 50 }, async () => {
+            const stream = await peer.bareStream()
+            stream.send([randomBytes(10)])
+            await stream.closeWrite()
+            await stream.ended
+          }),
+        ).catch(() => {}) // ended
+      }
+    },
+  },
   {
     name: 'comes as another instance for ever',
     outcome: 'closed',

@@ -1,5 +1,6 @@
 import type { ReconnectorState } from '@glueberry/reconnect'
 import type { Acknowledgement, Ready, Refusal, Setup } from '@glueberry/wire'
+import { Allowance } from '../allowance.ts'
 import { withSignal } from '../async.ts'
 import { type Cancellable, type Clock, deadline } from '../clock.ts'
 import { GlueberryError } from '../errors.ts'
@@ -9,7 +10,6 @@ import { type PeerId, peerIdBytes } from '../peer-id.ts'
 import type { SessionEnd } from '../session/endings.ts'
 import { Session, type SessionContext, type SessionOwner } from '../session/session.ts'
 import { type ByteStream, type Link, SESSION_PROTOCOL } from '../transport.ts'
-import { Allowance } from './allowance.ts'
 import { Attempts } from './attempts.ts'
 import { Closings } from './closings.ts'
 import { InstanceWatch } from './instance-watch.ts'
@@ -51,7 +51,9 @@ export interface ConnectionOptions {
   idle(): void
 }
 
-/** What the keys of a session cost, in other requests. */
+/** Requests that bring nobody a message (pings, names, streams that belong to no session): at once, and in each second. An honest peer makes a few. */
+const [REQUESTS, REQUESTS_PER_SECOND] = [2000, 500]
+/** What the keys of a session cost, in requests. */
 const SESSION_COST = 20
 
 const COOLING_DOWN: Refusal = { code: 'cooldown', reason: 'it was refused a short while ago' }
@@ -81,7 +83,7 @@ export class PeerConnection implements SessionOwner {
     this.#options = options
     this.#sessions = new SessionSet(decides(peerIdBytes(options.ownPeerId), peerIdBytes(options.peerId)))
     const { peerId, clock, context, connectTimeout, reconnect } = options
-    this.#allowance = new Allowance(clock)
+    this.#allowance = new Allowance(clock, REQUESTS, REQUESTS_PER_SECOND)
     this.#closings = new Closings(clock)
     this.#attempts = new Attempts({
       peerId,

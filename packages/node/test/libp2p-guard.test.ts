@@ -2,7 +2,7 @@ import { connect, createServer, type Socket } from 'node:net'
 import { noise } from '@chainsafe/libp2p-noise'
 import { yamux } from '@chainsafe/libp2p-yamux'
 import { eventually, makeNode } from '@glueberry/testkit'
-import type { MessageStream, Stream } from '@libp2p/interface'
+import type { MessageStream, Stream, StreamMuxer } from '@libp2p/interface'
 import { tcp } from '@libp2p/tcp'
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
 import fc from 'fast-check'
@@ -10,8 +10,9 @@ import { createLibp2p, type Libp2p } from 'libp2p'
 import { describe, expect, test } from 'vitest'
 import { Negotiation } from '../src/libp2p-negotiation.ts'
 import { SESSION_PROTOCOL } from '../src/transport.ts'
+import { YamuxRequests } from '../src/yamux-requests.ts'
 
-// What a stranger, or a peer, may say before a protocol is agreed on (https://github.com/multiformats/multistream-select).
+// What a stranger, or a peer, can make libp2p do.
 
 const said = (text: string): Buffer => {
   const length = text.length + 1
@@ -27,6 +28,12 @@ const endless: [string, Buffer, string][] = [
   ['a message of 1,025 bytes', Buffer.of(0x81, 0x08), 'a message of 1025 bytes, 1 to 1024 are allowed'],
   ['proposals without end', Buffer.concat(Array(15).fill(said('/unknown'))), '16 messages have agreed on nothing'],
 ]
+
+/** The bytes in pieces. */
+function parts(bytes: Buffer, cuts: number[]): Buffer[] {
+  const at = [...new Set(cuts.map((cut) => cut % (bytes.length + 1)))].sort((a, b) => a - b)
+  return [0, ...at].map((start, i) => bytes.subarray(start, at[i]))
+}
 
 /** A libp2p host of another implementation, as it were: it does not agree on the muxer with Noise. */
 async function otherHost(muxers: string[] = []): Promise<Libp2p> {
@@ -161,11 +168,6 @@ describe('a negotiation', () => {
     text.filter((it) => it.trimEnd() !== '/agreed'),
     { maxLength: 14 },
   )
-  const parts = (bytes: Buffer, cuts: number[]): Buffer[] => {
-    const at = [...new Set(cuts.map((cut) => cut % (bytes.length + 1)))].sort((a, b) => a - b)
-    return [0, ...at].map((start, i) => bytes.subarray(start, at[i]))
-  }
-
   test('is over with the protocol agreed on, in whatever pieces it comes', () => {
     fc.assert(
       fc.property(refused, fc.array(fc.nat()), fc.uint8Array(), (others, cuts, data) => {
@@ -196,4 +198,78 @@ describe('a negotiation', () => {
       }),
     )
   })
+})
+
+/** A frame of yamux (https://github.com/hashicorp/yamux/blob/master/spec.md). */
+function frame(type: number, flags: number, stream: number, length: number, data = Buffer.alloc(0)): Buffer {
+  const header = Buffer.alloc(12)
+  header.writeUInt8(type, 1)
+  header.writeUInt16BE(flags, 2)
+  header.writeUInt32BE(stream, 4)
+  header.writeUInt32BE(length, 8)
+  return Buffer.concat([header, data])
+}
+const [DATA, WINDOW_UPDATE, PING] = [0, 1, 2]
+const [SYN, ACK, FIN, RST] = [1, 2, 4, 8]
+
+describe.each<[string, (number: number) => Buffer]>([
+  ['pings', (number) => frame(PING, SYN, 0, number)],
+  ['streams', (number) => frame(WINDOW_UPDATE, SYN, 2 * number + 1, 0)],
+  [
+    'streams that are reset at once',
+    (number) => Buffer.concat([frame(WINDOW_UPDATE, SYN, 2 * number + 1, 0), frame(DATA, RST, 2 * number + 1, 0)]),
+  ],
+])('%s of yamux without end', (_, request) => {
+  test('end the connection, and nothing else', async () => {
+    await using victim = await makeNode({ streams: ['x'] })
+    await using honest = await makeNode({ streams: ['x'] })
+    const id = await honest.node.connect(victim.node.addrs)
+    let raw: MessageStream | undefined
+    const host = await createLibp2p({
+      transports: [tcp()],
+      connectionEncrypters: [noise()],
+      streamMuxers: [
+        () => ({
+          protocol: '/yamux/1.0.0',
+          createStreamMuxer(connection) {
+            raw = connection
+            connection.addEventListener('message', () => {})
+            const nothing = { streams: [], status: 'open', abort() {}, async close() {} }
+            return Object.assign(new EventTarget(), nothing) as unknown as StreamMuxer
+          },
+        }),
+      ],
+    })
+    await host.dial(multiaddr(victim.node.addrs[0]))
+    const connection = raw as unknown as MessageStream
+    connection.send(Buffer.concat(Array.from({ length: 200 }, (_, number) => request(number))))
+    connection.send(Buffer.concat(Array.from({ length: 2000 }, (_, number) => request(200 + number))))
+    await eventually(() => connection.status !== 'open')
+    await honest.node.send(id, 'x', 'still here')
+    await eventually(() => victim.node.peerStats(honest.node.peerId)?.messagesReceived === 1)
+    expect(honest.events.filter(({ type }) => type === 'disconnected')).toEqual([])
+    await host.stop()
+  })
+})
+
+test('requests of yamux are counted, in whatever pieces they come', () => {
+  const control = fc.record({
+    type: fc.constantFrom(WINDOW_UPDATE, PING, 3),
+    flags: fc.constantFrom(0, SYN, ACK, FIN, RST, SYN | FIN),
+    length: fc.nat(),
+  })
+  const data = fc.record({ flags: fc.constantFrom(0, SYN, FIN), data: fc.uint8Array() })
+  fc.assert(
+    fc.property(fc.array(fc.oneof(control, data)), fc.array(fc.nat()), (frames, cuts) => {
+      const bytes = frames.map((it) =>
+        'type' in it
+          ? frame(it.type, it.flags, 1, it.length)
+          : frame(DATA, it.flags, 1, it.data.length, Buffer.from(it.data)),
+      )
+      const requests = new YamuxRequests()
+      const counted = parts(Buffer.concat(bytes), cuts).reduce((sum, part) => sum + requests.count(part), 0)
+      const asks = frames.filter((it) => ('type' in it && it.type === PING) || (it.flags & SYN) !== 0)
+      expect(counted).toBe(asks.length)
+    }),
+  )
 })
