@@ -1,7 +1,7 @@
 // The arrows of ARCHITECTURE.md, as rules.
 const layer = (name) => `^packages/node/src/${name}`
 const leaves =
-  '(errors|events|options|clock|async|memory|unread|address|peer-id|identity|transport|records|version|observe/[^/]+|address-book/store)[.]ts$'
+  '(errors|events|options|clock|allowance|async|memory|unread|address|peer-id|identity|transport|records|version|observe/[^/]+|address-book/store)[.]ts$'
 
 /** @type {import('dependency-cruiser').IConfiguration} */
 export default {
@@ -37,7 +37,7 @@ export default {
       severity: 'error',
       from: { path: layer('stream/') },
       to: {
-        path: layer('(connection|session|node|peer|peers|inbound|lifecycle|host|platform)'),
+        path: layer('(connection|session|node|peer|peers|inbound|lifecycle|libp2p|platform)'),
         pathNot: layer('peer-id[.]ts$'),
       },
     },
@@ -46,7 +46,7 @@ export default {
       severity: 'error',
       from: { path: layer('session/') },
       to: {
-        path: layer('(connection|stream|node|peer|peers|inbound|lifecycle|host|platform)'),
+        path: layer('(connection|stream|node|peer|peers|inbound|lifecycle|libp2p|platform)'),
         pathNot: layer('peer-id[.]ts$'),
       },
     },
@@ -54,14 +54,17 @@ export default {
       name: 'connections-do-not-know-streams',
       severity: 'error',
       from: { path: layer('connection/') },
-      to: { path: layer('(stream|node|peer|peers|inbound|lifecycle|host|platform)'), pathNot: layer('peer-id[.]ts$') },
+      to: {
+        path: layer('(stream|node|peer|peers|inbound|lifecycle|libp2p|platform)'),
+        pathNot: layer('peer-id[.]ts$'),
+      },
     },
     {
       name: 'the-book-knows-no-connections',
       severity: 'error',
       from: { path: layer('address-book/') },
       to: {
-        path: layer('(stream|session|connection|node|peer|peers|inbound|lifecycle|host|platform)'),
+        path: layer('(stream|session|connection|node|peer|peers|inbound|lifecycle|libp2p|platform)'),
         pathNot: [layer('peer-id[.]ts$'), layer('connection/blocklist[.]ts$')],
       },
     },
@@ -74,7 +77,7 @@ export default {
     {
       name: 'only-the-host-knows-libp2p',
       severity: 'error',
-      from: { path: '^packages/node/src', pathNot: layer('(host|noise-crypto)[.]ts$') },
+      from: { path: '^packages/node/src', pathNot: layer('libp2p/(host|noise-crypto)[.]ts$') },
       to: { path: 'node_modules/(libp2p|@libp2p|@chainsafe)/', dependencyTypesNot: ['type-only'] },
     },
     {

@@ -16,8 +16,9 @@ export const USAGE: string = `Usage: npm run lab -- [options]
 Causes faults, for real and in simulation, and says whether what is promised held.
 
   --row NAME      only this row; may be given again (${Object.keys(ROWS).join(', ')})
-  --minutes N     how long a row may take that waits or repeats (default: 10); what is not done by then has failed
-  --seed N        chance begins here (default: another one each time); a failure says which it was
+  --minutes N     how long a row may take that repeats something (default: 10): what is not done by then has failed,
+                  what only lasts lasts no longer, and what hangs is given up after three times as long
+  --seed N        chance begins here (default: another one each time)
   --short         a short form of each row, as the test command runs it
   --output FILE   where the results go, as JSON (default: .report/lab.json)
   --document      write the table into docs/reliability.md; only with every row in its long form
@@ -41,7 +42,8 @@ export function readArguments(args: string[]): Arguments | undefined {
   const { help, row, short, output, document } = values
   if (help) return undefined
   for (const name of row ?? []) {
-    if (!(name in ROWS)) throw new Error(`--row knows ${Object.keys(ROWS).join(', ')}; got ${JSON.stringify(name)}`)
+    if (!Object.hasOwn(ROWS, name))
+      throw new Error(`--row knows ${Object.keys(ROWS).join(', ')}; got ${JSON.stringify(name)}`)
   }
   if (document && (short || row !== undefined)) throw new Error('--document takes every row, in its long form')
   const minutes = Number(values.minutes)
@@ -52,4 +54,9 @@ export function readArguments(args: string[]): Arguments | undefined {
     throw new Error(`--seed takes an integer of at least 0, got ${JSON.stringify(values.seed)}`)
   }
   return { rows: row ?? Object.keys(ROWS), minutes, seed, short, output, document }
+}
+
+/** The arguments that run one of the rows again, with the same faults. */
+export function repeats(row: string, { seed, minutes, short }: Arguments): string {
+  return `--row ${row} --seed ${seed} --minutes ${minutes}${short ? ' --short' : ''}`
 }

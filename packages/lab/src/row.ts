@@ -19,7 +19,7 @@ export interface RowResult {
   readonly figure: string
   /** What must not be, with what repeats it. */
   readonly failures: readonly string[]
-  /** It could not run here, and why: it has not passed. */
+  /** It could not run here, or not all of it, and why: it has not passed. */
   readonly notRun?: string
 }
 

@@ -10,27 +10,27 @@ import { ROWS } from '../src/rows/rows.ts'
 const HANGS = 600_000
 const main = fileURLToPath(new URL('../src/main.ts', import.meta.url))
 
-test.each(Object.keys(ROWS))(
-  'the short form of the row %s',
-  async (row) => {
-    const directory = await mkdtemp(join(tmpdir(), 'glueberry-lab-'))
-    try {
-      const output = join(directory, 'lab.json')
-      await using child = spawnNode([main, '--short', '--row', row, '--output', output])
-      const code = await child.ended
-      expect(code, [...child.lines, ...child.errorLines].join('\n')).toBe(0)
-      const { results } = JSON.parse(await readFile(output, 'utf8'))
-      expect(results).toMatchObject([{ name: row, result: { passed: true, failures: [] } }])
-    } finally {
-      await rm(directory, { recursive: true })
-    }
-  },
-  HANGS,
-)
+test.for(Object.keys(ROWS))('the short form of the row %s', { timeout: HANGS }, async (row, { skip }) => {
+  const directory = await mkdtemp(join(tmpdir(), 'glueberry-lab-'))
+  try {
+    const output = join(directory, 'lab.json')
+    await using child = spawnNode([main, '--short', '--row', row, '--output', output])
+    const code = await child.ended
+    const said = [...child.lines, ...child.errorLines].join('\n')
+    const { results } = JSON.parse(await readFile(output, 'utf8').catch(() => expect.fail(said)))
+    // On a machine that cannot run it: told as skipped, with the reason.
+    skip(results[0]?.result.notRun !== undefined, results[0]?.result.notRun)
+    expect(code, said).toBe(0)
+    expect(results).toMatchObject([{ name: row, result: { passed: true, failures: [] } }])
+  } finally {
+    await rm(directory, { recursive: true })
+  }
+})
 
 test('wrong arguments are named', async () => {
   for (const [args, text] of [
     [['--row', 'nothing'], '--row knows simulation'],
+    [['--row', 'toString'], '--row knows simulation'],
     [['--minutes', '0'], '--minutes takes a number above 0'],
     [['--seed', 'x'], '--seed takes an integer'],
     [['--document', '--short'], '--document takes every row'],

@@ -44,7 +44,7 @@ export type ErrorCode =
   | 'STREAM_NOT_ACCEPTED'
   /** `flow.overflow` is `'error'`, and no more is kept for a peer that is away. */
   | 'BUFFER_FULL'
-  /** The peer has as many connections as it takes. */
+  /** The peer has no memory for one more peer. (One that has as many connections as it takes closes the connection: `CONNECT_FAILED`.) */
   | 'BUSY'
   /** The name has a consumer already. */
   | 'STREAM_TAKEN'

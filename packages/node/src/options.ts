@@ -77,7 +77,7 @@ export interface NodeOptions<S extends string> {
   timeouts?: {
     /** For a dial. Default 30 s. */
     connect?: number
-    /** For everything between a connection and an established session. Default 30 s. */
+    /** From an inbound connection to its session's first byte, of which Noise and yamux have 20 s; and from there until the session is established. Default 30 s each. */
     handshake?: number
     /** For `drain`. Default 30 s. */
     drain?: number
@@ -115,7 +115,7 @@ export interface NodeOptions<S extends string> {
   metrics?: Metrics
   /** Stops the node when it aborts. */
   signal?: AbortSignal | undefined
-  /** Transports and services beyond TCP, as libp2p takes them. Who connects may open 256 streams at once and 100 in each second on one connection, those of services included. */
+  /** Transports and services beyond TCP, as libp2p takes them. On one connection the remote may have 184 streams open, and ask for 128 streams and pings at once and 300 more in each second, those of services included. */
   libp2p?: Libp2pOptions
 }
 

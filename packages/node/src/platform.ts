@@ -1,5 +1,5 @@
 import { type Clock, systemClock } from './clock.ts'
-import { Libp2pHost, type Libp2pHostOptions } from './host.ts'
+import { Libp2pHost, type Libp2pHostOptions } from './libp2p/host.ts'
 import type { Host } from './transport.ts'
 
 /** What a node stands on. A test replaces it: time and chance by a simulated clock, the network by a host in memory. */

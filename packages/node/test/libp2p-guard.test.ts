@@ -2,15 +2,15 @@ import { connect, createServer, type Socket } from 'node:net'
 import { noise } from '@chainsafe/libp2p-noise'
 import { yamux } from '@chainsafe/libp2p-yamux'
 import { eventually, makeNode } from '@glueberry/testkit'
-import type { MessageStream, Stream, StreamMuxer } from '@libp2p/interface'
+import { type MessageStream, type Stream, type StreamMuxer, serviceDependencies } from '@libp2p/interface'
 import { tcp } from '@libp2p/tcp'
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
 import fc from 'fast-check'
 import { createLibp2p, type Libp2p } from 'libp2p'
 import { describe, expect, test } from 'vitest'
-import { Negotiation } from '../src/libp2p-negotiation.ts'
+import { Frames } from '../src/libp2p/frames.ts'
+import { Negotiation } from '../src/libp2p/negotiation.ts'
 import { SESSION_PROTOCOL } from '../src/transport.ts'
-import { YamuxRequests } from '../src/yamux-requests.ts'
 
 // What a stranger, or a peer, can make libp2p do.
 
@@ -18,16 +18,17 @@ const said = (text: string): Buffer => {
   const length = text.length + 1
   return Buffer.from([
     ...(length < 0x80 ? [length] : [0x80 | (length & 0x7f), length >> 7]),
-    ...Buffer.from(`${text}\n`),
+    ...Buffer.from(`${text}\n`, 'latin1'),
   ])
 }
 const header = said('/multistream/1.0.0')
+/** What libp2p alone would read for as long as it comes, and what is said of it. */
 const endless: [string, Buffer, string][] = [
   ['a length without end', Buffer.alloc(1000, 0xff), 'the length of a message has more than two bytes'],
-  ['a message of no bytes', Buffer.of(0), 'a message of 0 bytes, 1 to 1024 are allowed'],
-  ['a message of 1,025 bytes', Buffer.of(0x81, 0x08), 'a message of 1025 bytes, 1 to 1024 are allowed'],
   ['proposals without end', Buffer.concat(Array(15).fill(said('/unknown'))), '16 messages have agreed on nothing'],
 ]
+/** Before libp2p's own time limits. */
+const timeout = 10_000
 
 /** The bytes in pieces. */
 function parts(bytes: Buffer, cuts: number[]): Buffer[] {
@@ -54,7 +55,7 @@ async function otherHost(muxers: string[] = []): Promise<Libp2p> {
   })
 }
 
-describe.each(endless)('%s', (_, bytes, why) => {
+describe.each(endless)('%s', { timeout }, (_, bytes, why) => {
   test('ends the connection on which it is sent', async () => {
     await using victim = await makeNode({ streams: ['x'] })
     const [, port] = /tcp\/(\d+)/.exec(victim.node.addrs[0] as string) as unknown as [string, string]
@@ -162,39 +163,55 @@ test('who proposes other muxers and protocols first is heard out', async () => {
   await host.stop()
 })
 
+test('a negotiation may come in 64 pieces', () => {
+  const negotiation = new Negotiation(() => false)
+  for (let i = 0; i < 64; i++) negotiation.read(Buffer.of(0x80, 0x08).subarray(i, i + 1))
+  expect(() => negotiation.read(Buffer.of(1))).toThrow('too many pieces')
+})
+
+test.each<[string, Buffer, string]>([
+  ...endless,
+  ['a message of no bytes', Buffer.of(0), 'a message of 0 bytes, 1 to 1024 are allowed'],
+  ['a message of 1,025 bytes', Buffer.of(0x81, 0x08), 'a message of 1025 bytes, 1 to 1024 are allowed'],
+])('a negotiation: %s', (_, bytes, why) => {
+  const negotiation = new Negotiation(() => false)
+  expect(() => negotiation.read(Buffer.concat([header, bytes]))).toThrow(why)
+})
+
 describe('a negotiation', () => {
-  const text = fc.string({ unit: fc.constantFrom('/', 'a', '1', ' '), minLength: 0, maxLength: 1023 })
-  const refused = fc.array(
-    text.filter((it) => it.trimEnd() !== '/agreed'),
-    { maxLength: 14 },
-  )
-  test('is over with the protocol agreed on, in whatever pieces it comes', () => {
+  const text = fc.string({ unit: fc.constantFrom('/', 'a', 'g', 'r', ' '), maxLength: 1023 })
+  const others = fc.array(fc.oneof(text, fc.constantFrom('/agreed ', ' /agreed', '/agreed\xa0', '/Agreed', '/agree')), {
+    maxLength: 14,
+  })
+  const begin = (): Negotiation => new Negotiation((protocol) => protocol === '/agreed')
+
+  test('is over with the protocol agreed on and with no other, in whatever pieces it comes', () => {
     fc.assert(
-      fc.property(refused, fc.array(fc.nat()), fc.uint8Array(), (others, cuts, data) => {
-        const negotiation = new Negotiation((protocol) => protocol === '/agreed')
-        const before = Buffer.concat([header, ...others.map(said)])
-        for (const part of parts(before, cuts)) expect(negotiation.over(part)).toBe(false)
+      fc.property(others, fc.array(fc.nat()), fc.uint8Array(), (others, cuts, data) => {
+        const negotiation = begin()
+        for (const part of parts(Buffer.concat([header, ...others.map(said)]), cuts)) negotiation.read(part)
+        expect(negotiation.over).toBe(false)
         // What follows is the protocol's own.
-        expect(negotiation.over(Buffer.concat([said('/agreed'), data]))).toBe(true)
+        negotiation.read(Buffer.concat([said('/agreed'), data]))
+        expect(negotiation.over).toBe(true)
       }),
     )
   })
 
-  test('comes to the same in one piece and byte by byte, whatever the bytes are', () => {
+  test('comes to the same in whatever pieces it comes, whatever the bytes are', () => {
     const outcome = (pieces: Iterable<Uint8Array>): unknown => {
-      const negotiation = new Negotiation((protocol) => protocol === '/agreed')
+      const negotiation = begin()
       try {
-        for (const piece of pieces) if (negotiation.over(piece)) return 'over'
-        return 'goes on'
+        for (const piece of pieces) negotiation.read(piece)
+        return negotiation.over
       } catch (error) {
         return (error as Error).message
       }
     }
     const some = fc.oneof(fc.uint8Array(), fc.constantFrom<Uint8Array>(header, said('/agreed'), said('/unknown')))
     fc.assert(
-      fc.property(fc.array(some), (pieces) => {
-        const bytes = Buffer.concat(pieces)
-        expect(outcome([bytes])).toBe(outcome(Array.from(bytes, (byte) => Uint8Array.of(byte))))
+      fc.property(fc.array(some), fc.array(fc.nat(), { maxLength: 60 }), (bytes, cuts) => {
+        expect(outcome(parts(Buffer.concat(bytes), cuts))).toBe(outcome([Buffer.concat(bytes)]))
       }),
     )
   })
@@ -210,66 +227,157 @@ function frame(type: number, flags: number, stream: number, length: number, data
   return Buffer.concat([header, data])
 }
 const [DATA, WINDOW_UPDATE, PING] = [0, 1, 2]
-const [SYN, ACK, FIN, RST] = [1, 2, 4, 8]
+const [SYN, ACK, RST] = [1, 2, 8]
+
+/** A connection on which nobody speaks but the test: what is sent is one message of Noise. */
+async function bareConnection(
+  address: string,
+): Promise<AsyncDisposable & { readonly connection: MessageStream; readonly heard: Buffer[] }> {
+  let connection: MessageStream | undefined
+  const heard: Buffer[] = []
+  const host = await createLibp2p({
+    transports: [tcp()],
+    connectionEncrypters: [noise()],
+    streamMuxers: [
+      () => ({
+        protocol: '/yamux/1.0.0',
+        createStreamMuxer(secured) {
+          connection = secured
+          secured.addEventListener('message', ({ data }) => heard.push(Buffer.from(data.subarray())))
+          const nothing = { streams: [], status: 'open', abort() {}, async close() {} }
+          return Object.assign(new EventTarget(), nothing) as unknown as StreamMuxer
+        },
+      }),
+    ],
+  })
+  await host.dial(multiaddr(address))
+  return {
+    connection: connection as unknown as MessageStream,
+    heard,
+    [Symbol.asyncDispose]: () => Promise.resolve(host.stop()),
+  }
+}
 
 describe.each<[string, (number: number) => Buffer]>([
   ['pings', (number) => frame(PING, SYN, 0, number)],
   ['streams', (number) => frame(WINDOW_UPDATE, SYN, 2 * number + 1, 0)],
+  ['streams opened with data', (number) => frame(DATA, SYN, 2 * number + 1, 1, Buffer.of(1))],
   [
     'streams that are reset at once',
     (number) => Buffer.concat([frame(WINDOW_UPDATE, SYN, 2 * number + 1, 0), frame(DATA, RST, 2 * number + 1, 0)]),
   ],
-])('%s of yamux without end', (_, request) => {
-  test('end the connection, and nothing else', async () => {
+])('%s of yamux', { timeout }, (_, request) => {
+  test('may come a hundred at once; without end they end the connection, and nothing else', async () => {
     await using victim = await makeNode({ streams: ['x'] })
     await using honest = await makeNode({ streams: ['x'] })
     const id = await honest.node.connect(victim.node.addrs)
-    let raw: MessageStream | undefined
-    const host = await createLibp2p({
-      transports: [tcp()],
-      connectionEncrypters: [noise()],
-      streamMuxers: [
-        () => ({
-          protocol: '/yamux/1.0.0',
-          createStreamMuxer(connection) {
-            raw = connection
-            connection.addEventListener('message', () => {})
-            const nothing = { streams: [], status: 'open', abort() {}, async close() {} }
-            return Object.assign(new EventTarget(), nothing) as unknown as StreamMuxer
-          },
-        }),
-      ],
-    })
-    await host.dial(multiaddr(victim.node.addrs[0]))
-    const connection = raw as unknown as MessageStream
-    connection.send(Buffer.concat(Array.from({ length: 200 }, (_, number) => request(number))))
+    await using bare = await bareConnection(victim.node.addrs[0] as string)
+    const { connection, heard } = bare
+    connection.send(Buffer.concat(Array.from({ length: 100 }, (_, number) => request(number))))
+    connection.send(frame(PING, SYN, 0, 4711))
+    const answer = frame(PING, ACK, 0, 4711)
+    await eventually(() => heard.some((data) => data.includes(answer)))
+    expect(connection.status).toBe('open')
     connection.send(Buffer.concat(Array.from({ length: 2000 }, (_, number) => request(200 + number))))
     await eventually(() => connection.status !== 'open')
     await honest.node.send(id, 'x', 'still here')
     await eventually(() => victim.node.peerStats(honest.node.peerId)?.messagesReceived === 1)
     expect(honest.events.filter(({ type }) => type === 'disconnected')).toEqual([])
-    await host.stop()
   })
 })
 
-test('requests of yamux are counted, in whatever pieces they come', () => {
-  const control = fc.record({
-    type: fc.constantFrom(WINDOW_UPDATE, PING, 3),
-    flags: fc.constantFrom(0, SYN, ACK, FIN, RST, SYN | FIN),
-    length: fc.nat(),
+describe('a connection is ended by', { timeout }, () => {
+  test.each<[string, (connection: MessageStream) => void]>([
+    [
+      'frames of yamux without data, without end',
+      (connection) => {
+        const many = Buffer.concat(Array(5000).fill(frame(WINDOW_UPDATE, 0, 99, 1)))
+        for (let i = 0; i < 40; i++) connection.send(many)
+      },
+    ],
+    ['a frame of yamux above every window', (connection) => connection.send(frame(DATA, 0, 99, 5_000_000))],
+    [
+      'a frame of yamux in too many pieces',
+      (connection) => {
+        connection.send(frame(DATA, 0, 99, 50_000))
+        for (let i = 0; i < 100; i++) connection.send(Buffer.of(1))
+      },
+    ],
+  ])('%s', async (_, attack) => {
+    await using victim = await makeNode({ streams: ['x'] })
+    await using bare = await bareConnection(victim.node.addrs[0] as string)
+    attack(bare.connection)
+    await eventually(() => bare.connection.status !== 'open')
   })
-  const data = fc.record({ flags: fc.constantFrom(0, SYN, FIN), data: fc.uint8Array() })
+
+  test.each<[string, (socket: Socket) => Promise<void> | void]>([
+    ['an empty frame of Noise', (socket) => void socket.write(Buffer.of(0, 0))],
+    ['a frame of Noise with nothing but a tag', (socket) => void socket.write(Buffer.of(0, 16))],
+    [
+      'a frame of Noise in too many pieces',
+      async (socket) => {
+        socket.write(Buffer.of(0xff, 0xff))
+        // Each in a segment of its own, as far as the system sends it before the next is written.
+        while (!socket.destroyed) {
+          socket.write(Buffer.of(1))
+          await new Promise((resolve) => setImmediate(resolve))
+        }
+      },
+    ],
+  ])('%s', async (_, attack) => {
+    await using victim = await makeNode({ streams: ['x'] })
+    const [, port] = /tcp\/(\d+)/.exec(victim.node.addrs[0] as string) as unknown as [string, string]
+    const socket = connect({ port: Number(port), host: '127.0.0.1', noDelay: true })
+    const closed = new Promise((resolve) => socket.once('close', resolve))
+    socket.on('error', () => {})
+    socket.write(Buffer.concat([header, said('/noise')]))
+    await new Promise((resolve) => socket.once('data', resolve))
+    socket.resume()
+    await attack(socket)
+    await closed
+  })
+})
+
+test('frames are read the same in whatever pieces they come', () => {
+  const some = fc.array(fc.uint8Array({ maxLength: 300 }), { maxLength: 20 })
   fc.assert(
-    fc.property(fc.array(fc.oneof(control, data)), fc.array(fc.nat()), (frames, cuts) => {
-      const bytes = frames.map((it) =>
-        'type' in it
-          ? frame(it.type, it.flags, 1, it.length)
-          : frame(DATA, it.flags, 1, it.data.length, Buffer.from(it.data)),
-      )
-      const requests = new YamuxRequests()
-      const counted = parts(Buffer.concat(bytes), cuts).reduce((sum, part) => sum + requests.count(part), 0)
-      const asks = frames.filter((it) => ('type' in it && it.type === PING) || (it.flags & SYN) !== 0)
-      expect(counted).toBe(asks.length)
+    fc.property(some, fc.array(fc.nat(), { maxLength: 10 }), (bodies, cuts) => {
+      const lengths: number[] = []
+      const frames = new Frames({
+        layer: 'test',
+        headerLength: 2,
+        begin(header) {
+          const length = new DataView(header.buffer).getUint16(0)
+          lengths.push(length)
+          return length
+        },
+        bytesPerPiece: 100,
+      })
+      const bytes = bodies.map((body) => Buffer.concat([Buffer.of(body.length >> 8, body.length & 0xff), body]))
+      for (const part of parts(Buffer.concat(bytes), cuts)) frames.read(part)
+      expect(lengths).toEqual(bodies.map(({ length }) => length))
     }),
   )
+})
+
+test('a frame may come in 16 pieces, and one more for each so many of its bytes', () => {
+  const begin = (): Frames => new Frames({ layer: 'test', headerLength: 1, begin: () => 1000, bytesPerPiece: 100 })
+  const frames = begin()
+  for (let round = 0; round < 3; round++) {
+    frames.read(Buffer.of(0))
+    for (let i = 0; i < 26; i++) frames.read(Buffer.of(1))
+    frames.read(Buffer.alloc(974))
+  }
+  const dripping = begin()
+  dripping.read(Buffer.of(0))
+  for (let i = 0; i < 26; i++) dripping.read(Buffer.of(1))
+  expect(() => dripping.read(Buffer.of(1))).toThrow('test: a frame in too many pieces')
+})
+
+test('a service may ask for what libp2p’s own modules say that they offer', async () => {
+  const service = (): object => ({
+    [serviceDependencies]: ['@libp2p/connection-encryption', '@libp2p/stream-multiplexing'],
+  })
+  await using made = await makeNode({ streams: ['x'], libp2p: { services: { asks: service } } })
+  expect(made.node.status).toBe('running')
 })

@@ -11,8 +11,8 @@ import {
   type Setup,
 } from '@glueberry/wire'
 import { systemClock } from '../../node/src/clock.ts'
-import { Libp2pHost } from '../../node/src/host.ts'
 import { seedOf } from '../../node/src/identity.ts'
+import { Libp2pHost } from '../../node/src/libp2p/host.ts'
 import { publicKeyOf } from '../../node/src/peer-id.ts'
 import { ControlChannel } from '../../node/src/session/control-channel.ts'
 import { initiate } from '../../node/src/session/noise-handshake.ts'

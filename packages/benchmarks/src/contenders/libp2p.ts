@@ -4,7 +4,7 @@ import type { Connection, Stream } from '@libp2p/interface'
 import { tcp } from '@libp2p/tcp'
 import { multiaddr } from '@multiformats/multiaddr'
 import { createLibp2p } from 'libp2p'
-import { noiseCrypto } from '../../../node/src/noise-crypto.ts'
+import { noiseCrypto } from '../../../node/src/libp2p/noise-crypto.ts'
 import type { Contender, Endpoint, EndpointOptions, Link } from '../contender.ts'
 import { MessageCutter } from '../message-cutter.ts'
 

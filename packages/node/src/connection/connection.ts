@@ -51,7 +51,7 @@ export interface ConnectionOptions {
   idle(): void
 }
 
-/** Requests that bring nobody a message (pings, names, streams that belong to no session): at once, and in each second. An honest peer makes a few. */
+/** Requests that bring nobody a message (docs/protocol.md): at once, and in each second. An honest peer makes a few. */
 const [REQUESTS, REQUESTS_PER_SECOND] = [2000, 500]
 /** What the keys of a session cost, in requests. */
 const SESSION_COST = 20

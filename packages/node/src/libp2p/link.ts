@@ -1,9 +1,9 @@
 import type { Connection } from '@libp2p/interface'
-import type { Clock } from './clock.ts'
-import { GlueberryError } from './errors.ts'
-import { closeWithin, Libp2pByteStream } from './libp2p-stream.ts'
-import { type PeerId, parsePeerId } from './peer-id.ts'
-import type { AdmissionSlot, ByteStream, Link } from './transport.ts'
+import type { Clock } from '../clock.ts'
+import { GlueberryError } from '../errors.ts'
+import { type PeerId, parsePeerId } from '../peer-id.ts'
+import type { AdmissionSlot, ByteStream, Link } from '../transport.ts'
+import { closeWithin, Libp2pByteStream } from './stream.ts'
 
 export interface Libp2pLinkOptions {
   readonly clock: Clock

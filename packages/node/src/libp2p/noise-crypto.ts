@@ -1,7 +1,7 @@
 import { createCipheriv, createDecipheriv, createSecretKey, type KeyObject } from 'node:crypto'
 import { defaultCrypto } from '@chainsafe/libp2p-noise/crypto'
 import { Uint8ArrayList } from 'uint8arraylist'
-import { freeRead, freeWhole } from './memory.ts'
+import { freeRead, freeWhole } from '../memory.ts'
 
 // libp2p's Noise gives node:crypto the raw key at every frame, which imports it anew each time: 12 µs a frame.
 // Here each key becomes a KeyObject once, and nothing is copied that need not be. Short frames stay with libp2p-noise's

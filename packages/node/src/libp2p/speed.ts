@@ -1,5 +1,5 @@
 import type { MultiaddrConnection, Stream } from '@libp2p/interface'
-import { freeWhole, readBySocket } from './memory.ts'
+import { freeWhole, readBySocket } from '../memory.ts'
 
 // Two places where js-libp2p spends more than all of our own work on a message (measured: docs/performance.md). Both
 // reach for what its packages do not export, so each looks first whether it is there, and else leaves all as it is:
@@ -49,23 +49,27 @@ export function gatherWrites(connection: MultiaddrConnection): void {
 }
 
 /**
- * yamux tells the sender of new room at every frame: a frame back for each one, encrypted and sent before the application
- * sees the message. Here it tells when half of the window is used, as the specification's own implementation does. And the
- * window is wide from the start, because it is our credit that limits what a peer may send.
+ * yamux tells the sender of new room at every frame: a frame back for each one, encrypted and sent before anyone sees what
+ * came. Here it tells when half of the window is used, as the specification's own implementation does.
  */
 export function announceHalves(stream: Stream): void {
   const yamux = stream as unknown as {
     state?: unknown
     recvWindow?: number
     recvWindowCapacity?: number
-    maxStreamWindowSize?: number
     sendWindowUpdate?(): void
   }
-  const { recvWindowCapacity, maxStreamWindowSize, sendWindowUpdate } = yamux
-  if (recvWindowCapacity === undefined || maxStreamWindowSize === undefined || sendWindowUpdate === undefined) return
-  yamux.recvWindow = maxStreamWindowSize
+  const { recvWindow, recvWindowCapacity, sendWindowUpdate } = yamux
+  if (recvWindow === undefined || recvWindowCapacity === undefined || sendWindowUpdate === undefined) return
   yamux.sendWindowUpdate = () => {
     const { state, recvWindow, recvWindowCapacity } = yamux as Required<typeof yamux>
     if (state !== ESTABLISHED || recvWindowCapacity < recvWindow / 2) sendWindowUpdate.call(yamux)
   }
+}
+
+/** A stream of ours has a wide window from the start, because it is our credit that limits what a peer may send. */
+export function widenWindow(stream: Stream): void {
+  const yamux = stream as unknown as { recvWindow?: number; maxStreamWindowSize?: number }
+  const { recvWindow, maxStreamWindowSize } = yamux
+  if (recvWindow !== undefined && maxStreamWindowSize !== undefined) yamux.recvWindow = maxStreamWindowSize
 }

@@ -5,15 +5,10 @@ import type { Connection, ConnectionGater, Stream } from '@libp2p/interface'
 import { type TCPSocketOptions, tcp } from '@libp2p/tcp'
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
 import { createLibp2p, type Libp2p, type Libp2pOptions } from 'libp2p'
-import { originOf } from './address.ts'
-import type { Clock } from './clock.ts'
-import { GlueberryError } from './errors.ts'
-import { guardConnections, guardEncrypter, guardMuxer } from './libp2p-guard.ts'
-import { Libp2pLink } from './libp2p-link.ts'
-import { gatherWrites, SOCKET_QUEUE } from './libp2p-speed.ts'
-import { Libp2pByteStream } from './libp2p-stream.ts'
-import { noiseCrypto } from './noise-crypto.ts'
-import { type PeerId, parsePeerId } from './peer-id.ts'
+import { originOf } from '../address.ts'
+import type { Clock } from '../clock.ts'
+import { GlueberryError } from '../errors.ts'
+import { type PeerId, parsePeerId } from '../peer-id.ts'
 import {
   type AdmissionSlot,
   type ByteStream,
@@ -22,7 +17,12 @@ import {
   type HostHandlers,
   type Link,
   SESSION_PROTOCOL,
-} from './transport.ts'
+} from '../transport.ts'
+import { guardConnections, guardEncrypter, guardMuxer, YAMUX_WINDOW_MAX } from './guard.ts'
+import { Libp2pLink } from './link.ts'
+import { noiseCrypto } from './noise-crypto.ts'
+import { gatherWrites, SOCKET_QUEUE } from './speed.ts'
+import { Libp2pByteStream } from './stream.ts'
 
 // The only file that knows libp2p. Its facts and traps are written down in ARCHITECTURE.md.
 
@@ -85,7 +85,7 @@ export class Libp2pHost implements Host {
         (components) =>
           // Streams are never paused, so the window only has to keep the pipe full; above the read buffer it would abort.
           guardMuxer(
-            yamux({ maxInboundStreams: STREAMS_MAX, streamOptions: { maxStreamWindowSize: 4 * 1024 * 1024 } })(),
+            yamux({ maxInboundStreams: STREAMS_MAX, streamOptions: { maxStreamWindowSize: YAMUX_WINDOW_MAX } })(),
             clock,
             () => components.registrar.getProtocols(),
           ),

@@ -1,11 +1,11 @@
 import type { Connection, Stream } from '@libp2p/interface'
 import { Uint8ArrayList } from 'uint8arraylist'
-import { type Clock, deadline } from './clock.ts'
-import { GlueberryError } from './errors.ts'
-import { announceHalves } from './libp2p-speed.ts'
-import { freeWhole } from './memory.ts'
-import type { ByteStream } from './transport.ts'
-import { Unread } from './unread.ts'
+import { type Clock, deadline } from '../clock.ts'
+import { GlueberryError } from '../errors.ts'
+import { freeWhole } from '../memory.ts'
+import type { ByteStream } from '../transport.ts'
+import { Unread } from '../unread.ts'
+import { widenWindow } from './speed.ts'
 
 /** A graceful close takes no longer, in milliseconds. */
 const CLOSE_TIMEOUT = 1000
@@ -41,7 +41,7 @@ export class Libp2pByteStream implements ByteStream {
     // Another transport of the user's may have other layers, which keep what they are given.
     this.#encrypted = connection.multiplexer === '/yamux/1.0.0' && connection.encryption === '/noise'
     this.chunks = { [Symbol.asyncIterator]: () => this.#unread.read() }
-    announceHalves(stream)
+    widenWindow(stream)
     // A `message` listener takes everything at once: libp2p's own iterators buffer without a limit, or abort at 4 MiB.
     stream.addEventListener('message', (event) => this.#push(event.data))
     stream.addEventListener('end', () => this.#unread.end())

@@ -1,0 +1,54 @@
+import { GlueberryError } from '../errors.ts'
+
+/** A violation of what a layer of libp2p allows, or of what anyone would need of it. */
+export function violation(what: string): GlueberryError {
+  return new GlueberryError('PROTOCOL', what)
+}
+
+export interface FrameRules {
+  /** Whose frames these are. */
+  readonly layer: string
+  readonly headerLength: number
+  /** How many bytes follow this header. Throws when there may be no such frame. */
+  begin(header: Uint8Array): number
+  /** A frame may come in 16 pieces, and in one more for each so many of its bytes. */
+  readonly bytesPerPiece: number
+}
+
+/** Frames with a header and as many bytes as it says, looked at while they pass. */
+export class Frames {
+  readonly #rules: FrameRules
+  readonly #header: Uint8Array
+  /** Of the header. */
+  #read = 0
+  /** Bytes until the next header, and in how many pieces they may come. */
+  #rest = 0
+  #pieces = 0
+
+  constructor(rules: FrameRules) {
+    this.#rules = rules
+    this.#header = new Uint8Array(rules.headerLength)
+  }
+
+  /** Looks at one piece of what comes. Throws when it may not come. */
+  read(bytes: Uint8Array): void {
+    const { layer, headerLength, begin, bytesPerPiece } = this.#rules
+    for (let at = 0; at < bytes.length; ) {
+      if (this.#rest > 0) {
+        const some = Math.min(this.#rest, bytes.length - at)
+        this.#rest -= some
+        at += some
+        if (this.#rest > 0 && this.#pieces-- === 0) throw violation(`${layer}: a frame in too many pieces`)
+        continue
+      }
+      const some = bytes.subarray(at, at + headerLength - this.#read)
+      this.#header.set(some, this.#read)
+      this.#read += some.length
+      at += some.length
+      if (this.#read < headerLength) break
+      this.#read = 0
+      this.#rest = begin(this.#header)
+      this.#pieces = 16 + Math.floor(this.#rest / bytesPerPiece)
+    }
+  }
+}

@@ -1,0 +1,190 @@
+import type {
+  ConnectionEncrypter,
+  ConnectionProtector,
+  MessageStream,
+  StreamMessageEvent,
+  StreamMuxer,
+  StreamMuxerFactory,
+} from '@libp2p/interface'
+import { Allowance } from '../allowance.ts'
+import type { Clock } from '../clock.ts'
+import { Frames, violation } from './frames.ts'
+import { Negotiation } from './negotiation.ts'
+import { announceHalves } from './speed.ts'
+
+// What a stranger can make js-libp2p do, before any of our own code sees him, is limited here: ARCHITECTURE.md says what
+// that would be. Whatever comes is looked at on its way to libp2p, at each of its layers; what nobody would need to send
+// ends the connection, or the stream on which it came.
+
+/** A Noise frame: a length of two bytes, and a message, which has a tag (Noise specification, section 3). */
+const NOISE_FRAME_MIN = 17
+/** A TCP segment is larger than that. */
+const NOISE_BYTES_PER_PIECE = 64
+
+/** https://github.com/hashicorp/yamux/blob/master/spec.md */
+const YAMUX_HEADER = 12
+const DATA = 0
+/** A new stream, or a ping that wants an answer. */
+const SYN = 1
+/** Nobody is given a larger window (host.ts). */
+export const YAMUX_WINDOW_MAX: number = 4 * 1024 * 1024
+const YAMUX_BYTES_PER_PIECE = 1024
+/** Shorter data than any record of ours, in bytes. */
+const TINY = 18
+/**
+ * What a remote makes us do for a few bytes: a ping or a new stream, tiny data, and a frame without any. What each costs,
+ * and how much may come at once and in each second. (A peer has 64 names, and all begin anew when its keys are renewed.)
+ */
+const [REQUEST_COST, TINY_COST, EMPTY_COST] = [300, 20, 1]
+const [COST_MAX, COST_PER_SECOND] = [128 * REQUEST_COST, 300 * REQUEST_COST]
+
+/** Looks at what comes. */
+interface Reader {
+  /** Throws when that may not come. */
+  read(bytes: Uint8Array): void
+}
+
+/** What listeners are added to, whatever it tells them. */
+interface Target {
+  addEventListener: (type: never, ...rest: never[]) => void
+  removeEventListener: (type: never, ...rest: never[]) => void
+}
+
+/** Guards connections to their last byte: what agrees on encryption first, then the frames that are encrypted. */
+export function guardConnections(encrypter: string): ConnectionProtector {
+  return {
+    async protect(connection) {
+      let negotiation: Negotiation | undefined
+      guard(connection, () => {
+        if (negotiation !== undefined) return noiseFrames()
+        negotiation = new Negotiation((protocol) => protocol === encrypter)
+        return negotiation
+      })
+      return connection
+    },
+  }
+}
+
+/** Guards what agrees on a muxer, on connections that this has encrypted and that have not agreed on it with that. */
+export function guardEncrypter(encrypter: ConnectionEncrypter, muxer: string): ConnectionEncrypter {
+  const secure =
+    (direction: 'secureInbound' | 'secureOutbound'): ConnectionEncrypter['secureInbound'] =>
+    async (connection, options) => {
+      const secured = await encrypter[direction](connection, options)
+      if (secured.streamMuxer === undefined && options?.skipStreamMuxerNegotiation !== true) {
+        guardNegotiation(secured.connection, (protocol) => protocol === muxer)
+      }
+      return secured
+    }
+  return Object.assign(Object.create(encrypter), {
+    secureInbound: secure('secureInbound'),
+    secureOutbound: secure('secureOutbound'),
+  })
+}
+
+/** Guards the frames of yamux, and what agrees on the protocol of each stream. @param protocols that the remote may open streams with, at this moment */
+export function guardMuxer(
+  yamux: StreamMuxerFactory,
+  clock: Clock,
+  protocols: () => readonly string[],
+): StreamMuxerFactory {
+  const createStreamMuxer = (connection: MessageStream): StreamMuxer => {
+    const allowance = new Allowance(clock, COST_MAX, COST_PER_SECOND)
+    guard(connection, () => yamuxFrames(allowance))
+    const muxer = yamux.createStreamMuxer(connection)
+    const target: Target = muxer
+    const { addEventListener } = target
+    // Before whoever listens first: alone it would take the streams that wait for a listener.
+    target.addEventListener = (type, ...rest) => {
+      if (type === 'stream') {
+        target.addEventListener = addEventListener
+        muxer.addEventListener('stream', ({ detail }) => {
+          announceHalves(detail)
+          guardNegotiation(detail, (protocol) => protocols().includes(protocol))
+        })
+      }
+      addEventListener.call(target, type, ...rest)
+    }
+    const createStream = muxer.createStream.bind(muxer)
+    muxer.createStream = async (options) => {
+      const stream = await createStream(options)
+      announceHalves(stream)
+      // Where a service of the user's proposes several protocols, any answer but a no is taken for one of them.
+      guardNegotiation(stream, (protocol) => protocol === (options?.protocol ?? protocol) && protocol !== 'na')
+      return stream
+    }
+    return muxer
+  }
+  return Object.assign(Object.create(yamux), { createStreamMuxer })
+}
+
+function noiseFrames(): Frames {
+  return new Frames({
+    layer: 'Noise',
+    headerLength: 2,
+    begin(header) {
+      const length = new DataView(header.buffer).getUint16(0)
+      if (length < NOISE_FRAME_MIN) throw violation(`Noise: a frame of ${length} bytes`)
+      return length
+    },
+    bytesPerPiece: NOISE_BYTES_PER_PIECE,
+  })
+}
+
+function yamuxFrames(allowance: Allowance): Frames {
+  return new Frames({
+    layer: 'yamux',
+    headerLength: YAMUX_HEADER,
+    begin(header) {
+      const [, type, , flags] = header as unknown as [number, number, number, number]
+      const length = type === DATA ? new DataView(header.buffer).getUint32(8) : 0
+      if (length > YAMUX_WINDOW_MAX) throw violation(`yamux: a frame of ${length} bytes`)
+      const request = (flags & SYN) === 0 ? 0 : REQUEST_COST
+      const small = length === 0 ? EMPTY_COST : length < TINY ? TINY_COST : 0
+      if (!allowance.take(request + small)) throw violation('yamux: pings, streams or tiny frames without end')
+      return length
+    },
+    bytesPerPiece: YAMUX_BYTES_PER_PIECE,
+  })
+}
+
+function guardNegotiation(stream: MessageStream, agreed: (protocol: string) => boolean): void {
+  let negotiation: Negotiation | undefined
+  guard(stream, () => {
+    if (negotiation !== undefined) return undefined
+    negotiation = new Negotiation(agreed)
+    return negotiation
+  })
+}
+
+/**
+ * Shows everything to a reader before whoever listens. Who listens to a stream is replaced when a layer has done its part,
+ * and what it has left unread comes again: so each time there is another reader, until `next` has none.
+ */
+function guard(stream: MessageStream, next: () => Reader | undefined): void {
+  const target: Target = stream
+  const { addEventListener, removeEventListener } = target
+  let reader: Reader | undefined
+  const look = (event: StreamMessageEvent): void => {
+    try {
+      for (const piece of event.data instanceof Uint8Array ? [event.data] : event.data) reader?.read(piece)
+    } catch (error) {
+      event.stopImmediatePropagation()
+      stream.abort(error as Error)
+    }
+  }
+  // Never there alone: what comes while nobody listens waits, and would be lost.
+  target.addEventListener = (type, ...rest) => {
+    if (type === 'message' && stream.listenerCount('message') === 0) {
+      reader = next()
+      if (reader === undefined) Object.assign(target, { addEventListener, removeEventListener })
+      else addEventListener.call(target, 'message' as never, look as never)
+    }
+    addEventListener.call(target, type, ...rest)
+  }
+  target.removeEventListener = (type, ...rest) => {
+    removeEventListener.call(target, type, ...rest)
+    if (type === 'message' && stream.listenerCount('message') === 1)
+      removeEventListener.call(target, 'message' as never, look as never)
+  }
+}
