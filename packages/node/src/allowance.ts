@@ -25,4 +25,9 @@ export class Allowance {
     this.#left -= cost
     return true
   }
+
+  /** We have asked for as much. */
+  give(cost: number): void {
+    this.#left = Math.min(this.#most, this.#left + cost)
+  }
 }

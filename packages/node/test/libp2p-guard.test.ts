@@ -25,7 +25,7 @@ const header = said('/multistream/1.0.0')
 /** What libp2p alone would read for as long as it comes, and what is said of it. */
 const endless: [string, Buffer, string][] = [
   ['a length without end', Buffer.alloc(1000, 0xff), 'the length of a message has more than two bytes'],
-  ['proposals without end', Buffer.concat(Array(15).fill(said('/unknown'))), '16 messages have agreed on nothing'],
+  ['proposals without end', Buffer.concat(Array(7).fill(said('/unknown'))), '8 messages have agreed on nothing'],
 ]
 /** Before libp2p's own time limits. */
 const timeout = 10_000
@@ -165,8 +165,24 @@ test('who proposes other muxers and protocols first is heard out', async () => {
 
 test('a negotiation may come in 64 pieces', () => {
   const negotiation = new Negotiation(() => false)
-  for (let i = 0; i < 64; i++) negotiation.read(Buffer.of(0x80, 0x08).subarray(i, i + 1))
-  expect(() => negotiation.read(Buffer.of(1))).toThrow('too many pieces')
+  const bytes = said('x'.repeat(100))
+  for (let i = 0; i < 64; i++) negotiation.read(bytes.subarray(i, i + 1))
+  expect(() => negotiation.read(bytes.subarray(64, 65))).toThrow('too many pieces')
+})
+
+test('what comes before a stream is handed over has a limit, also in pieces', () => {
+  const begin = (): Negotiation => {
+    const negotiation = new Negotiation((protocol) => protocol === '/agreed')
+    negotiation.read(Buffer.concat([header, said('/agreed')]))
+    return negotiation
+  }
+  const large = begin()
+  for (let i = 0; i < 128; i++) large.read(Buffer.alloc(1024))
+  expect(() => large.read(Buffer.of(1))).toThrow('more than is taken before')
+  const tiny = begin()
+  expect(() => {
+    for (let i = 0; i < 100; i++) tiny.read(Buffer.of(1))
+  }).toThrow('too many pieces')
 })
 
 test.each<[string, Buffer, string]>([
@@ -181,7 +197,7 @@ test.each<[string, Buffer, string]>([
 describe('a negotiation', () => {
   const text = fc.string({ unit: fc.constantFrom('/', 'a', 'g', 'r', ' '), maxLength: 1023 })
   const others = fc.array(fc.oneof(text, fc.constantFrom('/agreed ', ' /agreed', '/agreed\xa0', '/Agreed', '/agree')), {
-    maxLength: 14,
+    maxLength: 6,
   })
   const begin = (): Negotiation => new Negotiation((protocol) => protocol === '/agreed')
 
@@ -189,11 +205,13 @@ describe('a negotiation', () => {
     fc.assert(
       fc.property(others, fc.array(fc.nat()), fc.uint8Array(), (others, cuts, data) => {
         const negotiation = begin()
-        for (const part of parts(Buffer.concat([header, ...others.map(said)]), cuts)) negotiation.read(part)
-        expect(negotiation.over).toBe(false)
+        const before = parts(Buffer.concat([header, ...others.map(said)]), cuts)
+        for (const part of before) negotiation.read(part)
         // What follows is the protocol's own.
-        negotiation.read(Buffer.concat([said('/agreed'), data]))
-        expect(negotiation.over).toBe(true)
+        negotiation.read(Buffer.concat([said('/agreed'), data, Buffer.alloc(100, 0xff)]))
+        const other = begin()
+        for (const part of before) other.read(part)
+        expect(() => other.read(Buffer.alloc(100, 0xff))).toThrow('more than two bytes')
       }),
     )
   })
@@ -203,7 +221,8 @@ describe('a negotiation', () => {
       const negotiation = begin()
       try {
         for (const piece of pieces) negotiation.read(piece)
-        return negotiation.over
+        negotiation.read(Buffer.alloc(2000, 0xff))
+        return 'over'
       } catch (error) {
         return (error as Error).message
       }
@@ -287,7 +306,7 @@ describe.each<[string, (number: number) => Buffer]>([
 })
 
 describe('a connection is ended by', { timeout }, () => {
-  test.each<[string, (connection: MessageStream) => void]>([
+  test.each<[string, (connection: MessageStream) => Promise<void> | void]>([
     [
       'frames of yamux without data, without end',
       (connection) => {
@@ -296,6 +315,17 @@ describe('a connection is ended by', { timeout }, () => {
       },
     ],
     ['a frame of yamux above every window', (connection) => connection.send(frame(DATA, 0, 99, 5_000_000))],
+    [
+      'tiny frames of Noise without end',
+      async (connection) => {
+        // Each byte is a frame of its own, also where the data of yamux is not tiny.
+        const data = frame(DATA, 0, 99, 20, Buffer.alloc(20))
+        for (let i = 0; i < 5000 && connection.status === 'open'; i++) {
+          for (const byte of data) if (connection.status === 'open') connection.send(Buffer.of(byte))
+          await new Promise((resolve) => setImmediate(resolve))
+        }
+      },
+    ],
     [
       'a frame of yamux in too many pieces',
       (connection) => {
@@ -306,7 +336,7 @@ describe('a connection is ended by', { timeout }, () => {
   ])('%s', async (_, attack) => {
     await using victim = await makeNode({ streams: ['x'] })
     await using bare = await bareConnection(victim.node.addrs[0] as string)
-    attack(bare.connection)
+    await attack(bare.connection)
     await eventually(() => bare.connection.status !== 'open')
   })
 
@@ -365,12 +395,12 @@ test('a frame may come in 16 pieces, and one more for each so many of its bytes'
   const frames = begin()
   for (let round = 0; round < 3; round++) {
     frames.read(Buffer.of(0))
-    for (let i = 0; i < 26; i++) frames.read(Buffer.of(1))
-    frames.read(Buffer.alloc(974))
+    for (let i = 0; i < 25; i++) frames.read(Buffer.of(1))
+    frames.read(Buffer.alloc(975))
   }
   const dripping = begin()
   dripping.read(Buffer.of(0))
-  for (let i = 0; i < 26; i++) dripping.read(Buffer.of(1))
+  for (let i = 0; i < 25; i++) dripping.read(Buffer.of(1))
   expect(() => dripping.read(Buffer.of(1))).toThrow('test: a frame in too many pieces')
 })
 

@@ -11,7 +11,7 @@ export interface FrameRules {
   readonly headerLength: number
   /** How many bytes follow this header. Throws when there may be no such frame. */
   begin(header: Uint8Array): number
-  /** A frame may come in 16 pieces, and in one more for each so many of its bytes. */
+  /** What follows the header may come in 16 pieces, and in one more for each so many of its bytes. */
   readonly bytesPerPiece: number
 }
 
@@ -21,7 +21,7 @@ export class Frames {
   readonly #header: Uint8Array
   /** Of the header. */
   #read = 0
-  /** Bytes until the next header, and in how many pieces they may come. */
+  /** Bytes until the next header, and how many pieces may leave some of them open. */
   #rest = 0
   #pieces = 0
 
@@ -48,7 +48,7 @@ export class Frames {
       if (this.#read < headerLength) break
       this.#read = 0
       this.#rest = begin(this.#header)
-      this.#pieces = 16 + Math.floor(this.#rest / bytesPerPiece)
+      this.#pieces = 15 + Math.floor(this.#rest / bytesPerPiece)
     }
   }
 }

@@ -18,6 +18,8 @@ import { announceHalves } from './speed.ts'
 
 /** A Noise frame: a length of two bytes, and a message, which has a tag (Noise specification, section 3). */
 const NOISE_FRAME_MIN = 17
+/** Shorter ones have no room for a header of yamux. */
+const NOISE_FRAME_TINY = 28
 /** A TCP segment is larger than that. */
 const NOISE_BYTES_PER_PIECE = 64
 
@@ -30,12 +32,12 @@ const SYN = 1
 export const YAMUX_WINDOW_MAX: number = 4 * 1024 * 1024
 const YAMUX_BYTES_PER_PIECE = 1024
 /** Shorter data than any record of ours, in bytes. */
-const TINY = 18
+const YAMUX_DATA_TINY = 19
 /**
- * What a remote makes us do for a few bytes: a ping or a new stream, tiny data, and a frame without any. What each costs,
+ * What a remote makes us do for a few bytes: a ping or a new stream, a tiny frame, and one without data. What each costs,
  * and how much may come at once and in each second. (A peer has 64 names, and all begin anew when its keys are renewed.)
  */
-const [REQUEST_COST, TINY_COST, EMPTY_COST] = [300, 20, 1]
+const [REQUEST_COST, TINY_COST, EMPTY_COST] = [300, 20, 3]
 const [COST_MAX, COST_PER_SECOND] = [128 * REQUEST_COST, 300 * REQUEST_COST]
 
 /** Looks at what comes. */
@@ -51,12 +53,13 @@ interface Target {
 }
 
 /** Guards connections to their last byte: what agrees on encryption first, then the frames that are encrypted. */
-export function guardConnections(encrypter: string): ConnectionProtector {
+export function guardConnections(encrypter: string, clock: Clock): ConnectionProtector {
   return {
     async protect(connection) {
+      const allowance = new Allowance(clock, COST_MAX, COST_PER_SECOND)
       let negotiation: Negotiation | undefined
       guard(connection, () => {
-        if (negotiation !== undefined) return noiseFrames()
+        if (negotiation !== undefined) return noiseFrames(allowance)
         negotiation = new Negotiation((protocol) => protocol === encrypter)
         return negotiation
       })
@@ -91,6 +94,11 @@ export function guardMuxer(
   const createStreamMuxer = (connection: MessageStream): StreamMuxer => {
     const allowance = new Allowance(clock, COST_MAX, COST_PER_SECOND)
     guard(connection, () => yamuxFrames(allowance))
+    const send = connection.send.bind(connection)
+    connection.send = (data) => {
+      allowance.give(EMPTY_COST) // a remote may answer each frame with one that announces room
+      return send(data)
+    }
     const muxer = yamux.createStreamMuxer(connection)
     const target: Target = muxer
     const { addEventListener } = target
@@ -109,7 +117,8 @@ export function guardMuxer(
     muxer.createStream = async (options) => {
       const stream = await createStream(options)
       announceHalves(stream)
-      // Where a service of the user's proposes several protocols, any answer but a no is taken for one of them.
+      // libp2p does not say here which protocols it proposes if a service of the user's has several: then any answer but
+      // a no ends this, and what a hostile answer makes of it is known (docs/security.md).
       guardNegotiation(stream, (protocol) => protocol === (options?.protocol ?? protocol) && protocol !== 'na')
       return stream
     }
@@ -118,13 +127,14 @@ export function guardMuxer(
   return Object.assign(Object.create(yamux), { createStreamMuxer })
 }
 
-function noiseFrames(): Frames {
+function noiseFrames(allowance: Allowance): Frames {
   return new Frames({
     layer: 'Noise',
     headerLength: 2,
     begin(header) {
       const length = new DataView(header.buffer).getUint16(0)
       if (length < NOISE_FRAME_MIN) throw violation(`Noise: a frame of ${length} bytes`)
+      if (length < NOISE_FRAME_TINY && !allowance.take(TINY_COST)) throw violation('Noise: tiny frames without end')
       return length
     },
     bytesPerPiece: NOISE_BYTES_PER_PIECE,
@@ -139,13 +149,18 @@ function yamuxFrames(allowance: Allowance): Frames {
       const [, type, , flags] = header as unknown as [number, number, number, number]
       const length = type === DATA ? new DataView(header.buffer).getUint32(8) : 0
       if (length > YAMUX_WINDOW_MAX) throw violation(`yamux: a frame of ${length} bytes`)
-      const request = (flags & SYN) === 0 ? 0 : REQUEST_COST
-      const small = length === 0 ? EMPTY_COST : length < TINY ? TINY_COST : 0
-      if (!allowance.take(request + small)) throw violation('yamux: pings, streams or tiny frames without end')
+      const cost = costOf(flags, length)
+      if (cost > 0 && !allowance.take(cost)) throw violation('yamux: pings, streams or tiny frames without end')
       return length
     },
     bytesPerPiece: YAMUX_BYTES_PER_PIECE,
   })
+}
+
+function costOf(flags: number, length: number): number {
+  if ((flags & SYN) !== 0) return REQUEST_COST
+  if (length === 0) return EMPTY_COST
+  return length < YAMUX_DATA_TINY ? TINY_COST : 0
 }
 
 function guardNegotiation(stream: MessageStream, agreed: (protocol: string) => boolean): void {
@@ -165,6 +180,7 @@ function guard(stream: MessageStream, next: () => Reader | undefined): void {
   const target: Target = stream
   const { addEventListener, removeEventListener } = target
   let reader: Reader | undefined
+  let over = false
   const look = (event: StreamMessageEvent): void => {
     try {
       for (const piece of event.data instanceof Uint8Array ? [event.data] : event.data) reader?.read(piece)
@@ -175,10 +191,10 @@ function guard(stream: MessageStream, next: () => Reader | undefined): void {
   }
   // Never there alone: what comes while nobody listens waits, and would be lost.
   target.addEventListener = (type, ...rest) => {
-    if (type === 'message' && stream.listenerCount('message') === 0) {
+    if (type === 'message' && !over && stream.listenerCount('message') === 0) {
       reader = next()
-      if (reader === undefined) Object.assign(target, { addEventListener, removeEventListener })
-      else addEventListener.call(target, 'message' as never, look as never)
+      over = reader === undefined
+      if (!over) addEventListener.call(target, 'message' as never, look as never)
     }
     addEventListener.call(target, type, ...rest)
   }

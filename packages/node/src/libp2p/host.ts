@@ -79,7 +79,7 @@ export class Libp2pHost implements Host {
       privateKey: privateKeyFromRaw(privateKey),
       addresses: { ...libp2p.addresses, listen: [...listen, ...(libp2p.addresses?.listen ?? [])] },
       transports: [tcp({ dialOpts: SOCKET_OPTIONS, listenOpts: SOCKET_OPTIONS }), ...(libp2p.transports ?? [])],
-      connectionProtector: () => guardConnections(NOISE),
+      connectionProtector: () => guardConnections(NOISE, clock),
       connectionEncrypters: [(components) => guardEncrypter(noise({ crypto: noiseCrypto })(components), YAMUX)],
       streamMuxers: [
         (components) =>

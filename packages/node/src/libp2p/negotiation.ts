@@ -3,10 +3,15 @@ import { violation } from './frames.ts'
 const HEADER = '/multistream/1.0.0\n'
 /** As libp2p has it, in bytes. */
 const LONGEST = 1024
-/** Messages until a protocol is agreed on; those of an honest peer are two. */
-const MESSAGES = 16
+/** Messages until a protocol is agreed on; those of an honest peer are two, or one more for each proposal that is refused. */
+const MESSAGES = 8
 /** In which they may come; a remote that writes byte by byte has need of 46. */
 const PIECES = 64
+/** What may come behind them until libp2p hands the stream over, in bytes, and how many of them a piece has at least. */
+const [BEHIND, BEHIND_PER_PIECE] = [128 * 1024, 256]
+
+/** Keeps a byte order mark, and makes what is no UTF-8 unlike any protocol, as libp2p does. */
+const utf8 = new TextDecoder('utf-8', { ignoreBOM: true })
 
 /** What a remote says in multistream-select (https://github.com/multiformats/multistream-select), looked at while it passes. */
 export class Negotiation {
@@ -16,30 +21,31 @@ export class Negotiation {
   #messages = 0
   #pieces = 0
   #over = false
+  #behind = 0
 
   /** @param agreed whether that is a protocol with which the negotiation ends; what follows is the protocol's own */
   constructor(agreed: (protocol: string) => boolean) {
     this.#agreed = agreed
   }
 
-  /** Whether a protocol is agreed on. */
-  get over(): boolean {
-    return this.#over
-  }
-
   /** Looks at one piece of what comes. Throws when it may not come. */
   read(bytes: Uint8Array): void {
-    if (!this.#over && ++this.#pieces > PIECES) throw violation('multistream-select: too many pieces')
-    for (const byte of bytes) {
-      if (this.#over) return
-      this.#bytes.push(byte)
-      const message = this.#message()
-      if (message === undefined) continue
-      // To the byte: what libp2p does not take for the protocol must not end this.
-      this.#over = message !== HEADER && message.endsWith('\n') && this.#agreed(message.slice(0, -1))
-      if (!this.#over && ++this.#messages === MESSAGES) {
-        throw violation(`multistream-select: ${MESSAGES} messages have agreed on nothing`)
-      }
+    let at = 0
+    while (at < bytes.length && !this.#over) this.#add(bytes[at++] as number)
+    this.#behind += bytes.length - at
+    if (this.#behind > BEHIND) throw violation('multistream-select: more than is taken before a stream is handed over')
+    if (++this.#pieces > PIECES + this.#behind / BEHIND_PER_PIECE)
+      throw violation('multistream-select: too many pieces')
+  }
+
+  #add(byte: number): void {
+    this.#bytes.push(byte)
+    const message = this.#message()
+    if (message === undefined) return
+    // To the byte: what libp2p does not take for the protocol must not end this.
+    this.#over = message !== HEADER && message.endsWith('\n') && this.#agreed(message.slice(0, -1))
+    if (!this.#over && ++this.#messages === MESSAGES) {
+      throw violation(`multistream-select: ${MESSAGES} messages have agreed on nothing`)
     }
   }
 
@@ -57,7 +63,7 @@ export class Negotiation {
       throw violation(`multistream-select: a message of ${length} bytes, 1 to ${LONGEST} are allowed`)
     }
     if (this.#bytes.length < prefix + length) return undefined
-    const text = String.fromCharCode(...this.#bytes.slice(prefix))
+    const text = utf8.decode(Uint8Array.from(this.#bytes.slice(prefix)))
     this.#bytes.length = 0
     return text
   }

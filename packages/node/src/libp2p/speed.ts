@@ -3,7 +3,7 @@ import { freeWhole, readBySocket } from '../memory.ts'
 
 // Two places where js-libp2p spends more than all of our own work on a message (measured: docs/performance.md). Both
 // reach for what its packages do not export, so each looks first whether it is there, and else leaves all as it is:
-// another version may cost speed, but nothing else.
+// another version may cost speed, and, of `announceHalves`, what guard.ts says of tiny data.
 
 /** Free room in a socket's queue, in bytes: a few records, so that the writer need not stop after each. */
 export const SOCKET_QUEUE: number = 256 * 1024
