@@ -55,7 +55,8 @@ export const kills: Row = {
       const [messages, again] = [read, read].map((each, i) =>
         each.reduce((sum, { consumed, redelivered }) => sum + (i === 0 ? consumed : redelivered), 0),
       ) as [number, number]
-      if (again === 0) failures.push('no message came again: nothing was unread when its receiver was killed')
+      // A few kills on a busy machine may all come before anything was sent.
+      if (!short && again === 0) failures.push('no message came again: nothing was unread when its receiver was killed')
       return {
         passed: failures.length === 0,
         figure: `${kills} killed and started again, ${pauses} stopped for a while; ${messages.toLocaleString('en')} messages consumed, ${again.toLocaleString('en')} of them marked as redelivered`,
