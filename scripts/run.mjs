@@ -119,6 +119,7 @@ const tasks = {
   bench: () => run(pinnedNode, [source, here('packages', 'benchmarks', 'src', 'main.ts'), ...args]),
   lab: () => run(pinnedNode, [source, here('packages', 'lab', 'src', 'main.ts'), ...args]),
   check: () => run(pinnedNode, [here('scripts', 'check.mjs')]),
+  changeset: () => run(bin('changeset'), args),
   async test() {
     // With arguments only the tests that they name, without the checks around them.
     if (args.length > 0) return run(bin('vitest'), ['run', '--root', root, ...args])
