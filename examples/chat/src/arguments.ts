@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util'
+import { NAME_MAX } from './names.ts'
 
 /** What the chat was asked to do. */
 export interface Arguments {
@@ -10,12 +11,12 @@ export interface Arguments {
 }
 
 /** Said to who asked for help, and behind a wrong argument. */
-export const USAGE = `Usage: npm run chat -- [options] [invite]
+export const USAGE: string = `Usage: npm run chat -- [options] [invite]
 
 Without an invite it waits for others and prints one; with an invite (glueberry:… or a multiaddr that
 ends with /p2p/…) it joins. What is typed is sent to everyone who is connected. /quit leaves.
 
-  --name NAME     what others see, up to 32 characters (default: your user name)
+  --name NAME     what others see, up to ${NAME_MAX} characters (default: your user name)
   --listen ADDR   a multiaddr to listen on, may be given again (default: /ip4/0.0.0.0/tcp/0)
   --key FILE      keep the identity in this file (default: a new identity every time)
   --json          write one JSON object per event
@@ -41,8 +42,8 @@ export function readArguments(
     if (values.help) return { help: true }
     if (positionals.length > 1)
       return { problem: `one invite is enough, got ${positionals.length}: ${positionals.join(' ')}` }
-    if (values.name !== undefined && (values.name.trim() === '' || values.name.length > 32)) {
-      return { problem: `--name takes 1 to 32 characters, got ${JSON.stringify(values.name)}` }
+    if (values.name !== undefined && (values.name.trim() === '' || [...values.name].length > NAME_MAX)) {
+      return { problem: `--name takes 1 to ${NAME_MAX} characters, got ${JSON.stringify(values.name)}` }
     }
     return {
       invite: positionals[0],

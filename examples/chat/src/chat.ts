@@ -8,13 +8,13 @@ import {
   type Reason,
   type Verdict,
 } from '@glueberry/node'
+import { printable } from '@glueberry/terminal'
 import { writeInvite } from './invite.ts'
-import { printable } from './printable.ts'
+import { Names } from './names.ts'
 import type { Screen } from './screen.ts'
 
 /** How long leaving may take while lines are still being delivered, in milliseconds. */
 const DRAIN_TIMEOUT = 5000
-const NAME_MAX = 32
 /** Shorter waits than this are over before they are read. */
 const WORTH_TELLING = 1000
 
@@ -29,8 +29,8 @@ export interface ChatOptions {
 export class Chat {
   readonly #node: Node<'chat'>
   readonly #screen: Screen
-  /** How each peer introduced itself. */
-  readonly #names = new Map<PeerId, string>()
+  /** How each peer is called. */
+  readonly #names: Names
   /** Those that lines go to, here or away. */
   readonly #present = new Set<PeerId>()
   /** And whether it was said already that they are tried again. */
@@ -43,6 +43,7 @@ export class Chat {
 
   constructor({ identity, name, listen, screen }: ChatOptions) {
     this.#screen = screen
+    this.#names = new Names(name)
     this.#node = new Node({
       identity,
       listen,
@@ -94,7 +95,7 @@ export class Chat {
       this.#screen.show({
         type: 'line',
         peerId: message.peerId,
-        name: this.#nameOf(message.peerId),
+        name: this.#names.get(message.peerId),
         text: printable(message.text()),
       }),
     )
@@ -148,19 +149,12 @@ export class Chat {
   /** Both say their names, and let each other in. */
   async #introduce(peer: HandshakePeer, name: string): Promise<Verdict> {
     await peer.send(name)
-    const introduced = printable(Buffer.from(await peer.receive()).toString())
-      .trim()
-      .slice(0, NAME_MAX)
-    this.#names.set(peer.peerId, introduced === '' ? peer.peerId.slice(-8) : introduced)
+    this.#names.set(peer.peerId, Buffer.from(await peer.receive()).toString())
     return peer.accept()
   }
 
-  #nameOf(peerId: PeerId): string {
-    return this.#names.get(peerId) ?? peerId.slice(-8)
-  }
-
   #joined(peerId: PeerId): void {
-    const name = this.#nameOf(peerId)
+    const name = this.#names.get(peerId)
     if (this.#away.delete(peerId)) return void this.#screen.show({ type: 'back', peerId, name })
     if (this.#present.has(peerId)) return // its keys are new, or it came by another way
     this.#present.add(peerId)
@@ -173,13 +167,13 @@ export class Chat {
     if (!this.#present.has(peerId) || this.#away.has(peerId)) return
     this.#away.set(peerId, 'quiet')
     if (this.#leaving.signal.aborted) return
-    void this.#screen.show({ type: 'away', peerId, name: this.#nameOf(peerId), reason: WHY[reason.kind] })
+    void this.#screen.show({ type: 'away', peerId, name: this.#names.get(peerId), reason: WHY[reason.kind] })
   }
 
   #retries(peerId: PeerId, attempt: number, delay: number): void {
     if (this.#away.get(peerId) !== 'quiet' || delay < WORTH_TELLING) return
     this.#away.set(peerId, 'told') // once each time
-    void this.#screen.show({ type: 'retry', peerId, name: this.#nameOf(peerId), attempt, delay })
+    void this.#screen.show({ type: 'retry', peerId, name: this.#names.get(peerId), attempt, delay })
   }
 
   #left(peerId: PeerId, reason: string): void {
@@ -187,7 +181,7 @@ export class Chat {
     if (!this.#present.delete(peerId)) return
     if (this.#present.size === 0) this.#someone = Promise.withResolvers()
     if (this.#leaving.signal.aborted) return
-    void this.#screen.show({ type: 'left', peerId, name: this.#nameOf(peerId), reason })
+    void this.#screen.show({ type: 'left', peerId, name: this.#names.get(peerId), reason })
   }
 }
 
@@ -200,12 +194,11 @@ const WHY: Record<Reason['kind'], string> = {
   local: 'disconnected',
 }
 
-/** An error, for a person. */
+/** An error, for a person. Part of it may be a remote's words. */
 export function explain(error: unknown): string {
-  if (!GlueberryError.is(error)) return error instanceof Error ? error.message : String(error)
-  return error.hint === undefined || error.message.includes(error.hint)
-    ? error.message
-    : `${error.message} (${error.hint})`
+  if (!GlueberryError.is(error)) return printable(error instanceof Error ? error.message : String(error))
+  const { message, hint } = error
+  return printable(hint === undefined || message.includes(hint) ? message : `${message} (${hint})`)
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

@@ -3,7 +3,7 @@ import { Identity } from '@glueberry/node'
 import { readArguments, USAGE } from './arguments.ts'
 import { Chat, explain } from './chat.ts'
 import { readInvite } from './invite.ts'
-import { printable } from './printable.ts'
+import { presentable } from './names.ts'
 import { openScreen } from './screen.ts'
 import { onSignals } from './signals.ts'
 
@@ -36,7 +36,12 @@ async function main(args: readonly string[]): Promise<number> {
   })
   try {
     const identity = options.key === undefined ? Identity.generate() : await Identity.loadOrCreate(options.key)
-    const chat = new Chat({ identity, name: options.name ?? userName(), listen: options.listen, screen })
+    const chat = new Chat({
+      identity,
+      name: options.name ?? userName(),
+      listen: options.listen,
+      screen,
+    })
     const wish = onSignals(
       () => chat.leave(),
       (exitCode) => process.exit(exitCode),
@@ -65,7 +70,7 @@ function refuse(problem: string): number {
 
 function userName(): string {
   try {
-    return printable(userInfo().username).slice(0, 32) || 'somebody'
+    return presentable(userInfo().username) || 'somebody'
   } catch {
     return 'somebody' // a user without a name, as in some containers
   }

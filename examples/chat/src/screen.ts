@@ -131,6 +131,6 @@ function words(event: Shown): string {
     case 'undelivered':
       return `* ${event.lines} of your lines could not be delivered`
     case 'error':
-      return event.message
+      return `* ${event.message}`
   }
 }

@@ -239,6 +239,24 @@ test('control and escape sequences of others never reach the terminal, in a name
   expect(host.lines).toEqual(['guest: abcdef gh', 'guest: plain'])
 })
 
+test('a name imitates neither a notice, nor the host, nor another guest', async () => {
+  await using host = chat('--name', 'host')
+  const invite = await inviteOf(host)
+  await using bob = chat('--name', 'bob', invite)
+  await bob.line(/host is here/)
+  const says = async (name: string): Promise<string> => {
+    await using guest = chat('--name', name, invite)
+    await guest.line(/host( \w+)? is here/)
+    guest.write(`I am ${name}\n`)
+    const [line] = await host.line(new RegExp(`^.*: I am .*${name.slice(-3)}$`))
+    return line
+  }
+  expect(await says('* eve is here')).toBe('eve is here: I am * eve is here')
+  expect(await says('> eve: two')).toBe('eve two: I am > eve: two')
+  expect(await says('Bob')).toMatch(/^Bob \w{8}: I am Bob$/)
+  expect(await says('Host')).toMatch(/^Host \w{8}: I am Host$/)
+})
+
 test('a line that is typed before anyone is there waits for the first who joins', async () => {
   await using host = chat('--name', 'host')
   const invite = await inviteOf(host)

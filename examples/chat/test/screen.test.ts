@@ -29,6 +29,13 @@ test('in a terminal, what comes in makes the typed line give way, over all its r
   screen.close()
 })
 
+test('every notice begins in a way that no name does', async () => {
+  const { screen, text } = terminal()
+  await screen.show({ type: 'error', message: 'Bob: it is broken' })
+  expect(text()).toContain('* Bob: it is broken\n')
+  screen.close()
+})
+
 test('a prompt comes back behind every line that is typed; what is shown after closing needs none', async () => {
   const { input, screen, text } = terminal()
   const lines = screen.lines[Symbol.asyncIterator]()

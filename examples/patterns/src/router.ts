@@ -1,5 +1,6 @@
 // Router: one handler for each stream name, in one table that the compiler holds against the node's names.
 import type { Message, Node } from '@glueberry/node'
+import { printable } from '@glueberry/terminal'
 import { startNode } from './nodes.ts'
 
 type Routes<S extends string> = { readonly [K in S]: (message: Message<K>) => unknown }
@@ -11,10 +12,10 @@ function route<S extends string>(node: Node<S>, routes: Routes<S>): void {
 
 const server = await startNode(['greet', 'add'])
 route(server, {
-  greet: (message) => console.log(`hello, ${message.text()}`),
+  greet: (message) => console.log(`hello, ${printable(message.text())}`),
   add: (message) => {
     const numbers = message.text().split('+').map(Number)
-    console.log(`${message.text()} = ${numbers.reduce((sum, number) => sum + number, 0)}`)
+    console.log(`${printable(message.text())} = ${numbers.reduce((sum, number) => sum + number, 0)}`)
   },
 })
 

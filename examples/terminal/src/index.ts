@@ -1,0 +1,3 @@
+/** What the examples share. */
+
+export { printable } from './printable.ts'
