@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util'
+import { LOG_LEVELS, type LogLevel, readLogLevel } from '@glueberry/terminal'
 import { NAME_MAX } from './names.ts'
 
 /** What the chat was asked to do. */
@@ -8,6 +9,7 @@ export interface Arguments {
   readonly listen: readonly string[]
   readonly key: string | undefined
   readonly json: boolean
+  readonly logLevel: LogLevel
 }
 
 /** Said to who asked for help, and behind a wrong argument. */
@@ -20,6 +22,8 @@ ends with /p2p/…) it joins. What is typed is sent to everyone who is connected
   --listen ADDR   a multiaddr to listen on, may be given again (default: /ip4/0.0.0.0/tcp/0)
   --key FILE      keep the identity in this file (default: a new identity every time)
   --json          write one JSON object per event
+  --log-level LEVEL
+                  what the node logs to standard error: ${LOG_LEVELS.join(', ')} (default: warn)
   --help          show this
 `
 
@@ -36,6 +40,7 @@ export function readArguments(
         listen: { type: 'string', multiple: true },
         key: { type: 'string' },
         json: { type: 'boolean', default: false },
+        'log-level': { type: 'string', default: 'warn' },
         help: { type: 'boolean', short: 'h', default: false },
       },
     })
@@ -51,6 +56,7 @@ export function readArguments(
       listen: values.listen ?? ['/ip4/0.0.0.0/tcp/0'],
       key: values.key,
       json: values.json,
+      logLevel: readLogLevel(values['log-level']),
     }
   } catch (error) {
     return { problem: (error as Error).message }

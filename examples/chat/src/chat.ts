@@ -2,6 +2,7 @@ import {
   GlueberryError,
   type HandshakePeer,
   type Identity,
+  type Logger,
   type Multiaddr,
   Node,
   type PeerId,
@@ -23,6 +24,7 @@ export interface ChatOptions {
   readonly name: string
   readonly listen: readonly Multiaddr[]
   readonly screen: Screen
+  readonly logger: Logger
 }
 
 /** One chat: a node, the people on it, and the screen. */
@@ -41,7 +43,7 @@ export class Chat {
   /** The chat was there: joined, or ready for others. */
   #announced = false
 
-  constructor({ identity, name, listen, screen }: ChatOptions) {
+  constructor({ identity, name, listen, screen, logger }: ChatOptions) {
     this.#screen = screen
     this.#names = new Names(name)
     this.#node = new Node({
@@ -51,6 +53,7 @@ export class Chat {
       network: 'glueberry-chat',
       reconnect: { maxDelay: 10_000 }, // a person waits for it
       handshake: (peer) => this.#introduce(peer, name),
+      logger,
     })
   }
 

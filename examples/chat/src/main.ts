@@ -1,5 +1,6 @@
 import { userInfo } from 'node:os'
 import { Identity } from '@glueberry/node'
+import { createLogger } from '@glueberry/terminal'
 import { readArguments, USAGE } from './arguments.ts'
 import { Chat, explain } from './chat.ts'
 import { readInvite } from './invite.ts'
@@ -41,6 +42,7 @@ async function main(args: readonly string[]): Promise<number> {
       name: options.name ?? userName(),
       listen: options.listen,
       screen,
+      logger: createLogger(options.logLevel, screen.log),
     })
     const wish = onSignals(
       () => chat.leave(),

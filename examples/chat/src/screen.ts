@@ -35,6 +35,8 @@ export interface Screen {
   readonly lines: AsyncIterable<string>
   /** Resolves when there is room for more. */
   show(event: Shown): Promise<void>
+  /** A line of the log, beside what is shown. */
+  log(line: string): void
   /** Calls back for Ctrl+C where the terminal does not make a signal of it. */
   onInterrupt(listener: () => void): void
   /** Ends the lines. */
@@ -70,12 +72,15 @@ export function openScreen({ input, output, notices, json }: ScreenOptions): Scr
     reader.on('SIGTSTP', () => {}) // npm and the shell would not come back from it
   }
 
-  const write = (target: Writable, text: string): Promise<void> | undefined => {
+  /** Whether there is room for more. */
+  const put = (target: Writable, text: string): boolean => {
     if (terminal && !closed) makeRoom() // and it comes back below
     const room = target.write(`${text}\n`)
     if (terminal && !closed) reader.prompt(true)
-    return room || target.destroyed ? undefined : drained(target)
+    return room
   }
+  const write = (target: Writable, text: string): Promise<void> | undefined =>
+    put(target, text) || target.destroyed ? undefined : drained(target)
   return {
     lines: { [Symbol.asyncIterator]: () => lines },
     async show(event) {
@@ -83,6 +88,7 @@ export function openScreen({ input, output, notices, json }: ScreenOptions): Scr
       const isLine = event.type === 'line'
       return write(isLine || terminal ? output : notices, words(event))
     },
+    log: (line) => void put(notices, line),
     onInterrupt: (listener) => void reader.on('SIGINT', listener),
     close: () => reader.close(),
   }

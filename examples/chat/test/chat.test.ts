@@ -93,6 +93,7 @@ test.each([
   [['--nmae', 'x'], /--nmae/],
   [['--name'], /--name/],
   [['--name', 'x'.repeat(33)], /1 to 32 characters/],
+  [['--log-level', 'loud'], /--log-level must be one of silent, error, warn, info, debug, got "loud"/],
   [['one', 'two'], /one invite is enough/],
   [['hello'], /an invite looks like glueberry:/],
   [['/nonsense'], /an invite looks like glueberry:/],
@@ -112,6 +113,7 @@ test('--help says how, exit code 0; an address that cannot be listened on is ref
   await using help = spawnNode([main, '--help'])
   expect(await help.ended).toBe(0)
   expect(help.lines[0]).toMatch(/^Usage:/)
+  expect(help.lines.join('\n')).toContain('--log-level LEVEL')
   const server = createServer().listen(0, '127.0.0.1')
   await new Promise((resolve) => server.once('listening', resolve))
   await using taken = spawnNode([main, '--listen', `/ip4/127.0.0.1/tcp/${(server.address() as { port: number }).port}`])
@@ -255,6 +257,17 @@ test('a name imitates neither a notice, nor the host, nor another guest', async 
   expect(await says('> eve: two')).toBe('eve two: I am > eve: two')
   expect(await says('Bob')).toMatch(/^Bob \w{8}: I am Bob$/)
   expect(await says('Host')).toMatch(/^Host \w{8}: I am Host$/)
+})
+
+test('--log-level debug logs the node on standard error, a line an entry; without it a good chat logs nothing', async () => {
+  await using host = chat('--name', 'host', '--log-level', 'debug')
+  const invite = await inviteOf(host)
+  await using guest = chat('--name', 'guest', invite)
+  const [, peerId] = await host.line(/^debug peer is established peerId=(\w+)( \w+=("[^"]*"|\S+))*$/)
+  expect(invite).not.toContain(peerId)
+  await guest.line(/host is here/)
+  expect(host.lines).toEqual([])
+  expect(guest.errorLines.filter((line) => /^(debug|info|warn|error) /.test(line))).toEqual([])
 })
 
 test('a line that is typed before anyone is there waits for the first who joins', async () => {

@@ -1,9 +1,12 @@
 import { PassThrough } from 'node:stream'
 import { Identity } from '@glueberry/node'
+import { createLogger } from '@glueberry/terminal'
 import { eventually } from '@glueberry/testkit'
 import { expect, test } from 'vitest'
 import { Chat } from '../src/chat.ts'
 import { openScreen } from '../src/screen.ts'
+
+const logger = createLogger('silent', () => {})
 
 /** A terminal: what is typed, and everything that was ever written to the screen. */
 function terminal(columns = 80) {
@@ -13,8 +16,13 @@ function terminal(columns = 80) {
   output.on('data', (chunk) => {
     written += chunk
   })
-  const screen = openScreen({ input, output, notices: new PassThrough(), json: false })
-  return { input, screen, text: () => written }
+  const notices = new PassThrough()
+  let noticed = ''
+  notices.on('data', (chunk) => {
+    noticed += chunk
+  })
+  const screen = openScreen({ input, output, notices, json: false })
+  return { input, screen, text: () => written, aside: () => noticed }
 }
 
 test('in a terminal, what comes in makes the typed line give way, over all its rows, and brings it back', async () => {
@@ -26,6 +34,19 @@ test('in a terminal, what comes in makes the typed line give way, over all its r
   const shown = text().slice(before)
   expect(shown.startsWith('\u001b[2A\u001b[1G\u001b[0Jbob: hello\n')).toBe(true) // two rows up, to the left, clear below
   expect(shown).toContain(`> ${'x'.repeat(50)}`)
+  screen.close()
+})
+
+test('in a terminal, a line of the log makes the typed line give way too, and the log itself goes aside', async () => {
+  const { input, screen, text, aside } = terminal()
+  input.write('typing')
+  await eventually(() => text().includes('typing'))
+  const before = text().length
+  screen.log('warn something peerId=x')
+  expect(aside()).toBe('warn something peerId=x\n')
+  expect(text().slice(before).startsWith('\u001b[1G\u001b[0J')).toBe(true) // to the left, clear below
+  expect(text().slice(before)).toContain('> typing')
+  expect(text()).not.toContain('something')
   screen.close()
 })
 
@@ -53,7 +74,7 @@ test('two chats in terminals: lines are exchanged, /quit delivers first, Ctrl+C 
   for (const end of ['last words\r/quit\r', '\u0003', '\u0004'] as const) {
     const [a, b] = [terminal(), terminal()]
     const make = (name: string, screen: typeof a.screen) =>
-      new Chat({ identity: Identity.generate(), name, listen: ['/ip4/127.0.0.1/tcp/0'], screen })
+      new Chat({ identity: Identity.generate(), name, listen: ['/ip4/127.0.0.1/tcp/0'], screen, logger })
     const [alice, bob] = [make('alice', a.screen), make('bob', b.screen)]
     b.screen.onInterrupt(() => bob.leave())
     const host = alice.run(undefined)

@@ -2,6 +2,7 @@ import { Identity } from '@glueberry/node'
 import { printable } from '@glueberry/terminal'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { readArguments } from '../src/arguments.ts'
 import { readInvite, writeInvite } from '../src/invite.ts'
 import { NAME_MAX, Names, presentable } from '../src/names.ts'
 
@@ -176,5 +177,13 @@ describe('names', () => {
     expect(names.get(b)).toBe(`Bob ${end(b)}`)
     names.set(c, 'Bob')
     expect(names.get(c)).toBe('Bob')
+  })
+})
+
+test('the level of the log: warn unless another is named; a wrong one is refused', () => {
+  expect(readArguments([])).toMatchObject({ logLevel: 'warn' })
+  expect(readArguments(['--log-level', 'debug'])).toMatchObject({ logLevel: 'debug' })
+  expect(readArguments(['--log-level', 'loud'])).toEqual({
+    problem: '--log-level must be one of silent, error, warn, info, debug, got "loud"',
   })
 })

@@ -2,6 +2,7 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { emitKeypressEvents } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { LOG_LEVELS, type LogLevel, readLogLevel } from '@glueberry/terminal'
 import { CutProxy } from './cut-proxy.ts'
 import type { ReceiverReport, SenderReport } from './reports.ts'
 
@@ -13,6 +14,8 @@ const USAGE = `A sender and a receiver, two processes, and a line between them t
   --every MS    cut about so often, in milliseconds (default 2000)
   --manual      cut only when c is pressed
   --json        one JSON object a line
+  --log-level LEVEL
+                what both nodes log to standard error: ${LOG_LEVELS.join(', ')} (default: warn)
   --help
 
 At a terminal: c cuts the line, q ends. The exit code is 1 when anything was lost, doubled or not delivered.
@@ -23,6 +26,7 @@ interface Options {
   readonly every: number
   readonly manual: boolean
   readonly json: boolean
+  readonly logLevel: LogLevel
 }
 
 function readOptions(): Options | undefined {
@@ -33,6 +37,7 @@ function readOptions(): Options | undefined {
         every: { type: 'string', default: '2000' },
         manual: { type: 'boolean', default: false },
         json: { type: 'boolean', default: false },
+        'log-level': { type: 'string', default: 'warn' },
         help: { type: 'boolean', default: false },
       },
     })
@@ -45,6 +50,7 @@ function readOptions(): Options | undefined {
       every: positive('--every', values.every),
       manual: values.manual,
       json: values.json,
+      logLevel: readLogLevel(values['log-level']),
     }
   } catch (error) {
     process.stderr.write(`${(error as Error).message}\n\n${USAGE}`)
@@ -125,7 +131,7 @@ class Monitor {
   }
 
   #start(file: string, args: string[]): ChildProcess {
-    const child = fork(fileURLToPath(new URL(file, import.meta.url)), args)
+    const child = fork(fileURLToPath(new URL(file, import.meta.url)), [this.#options.logLevel, ...args])
     child.on('message', (message) => {
       const told = message as SenderReport | ReceiverReport
       if (told.from === 'sender') this.#sender = told

@@ -1,8 +1,13 @@
 // Receives numbers and holds them against what must come: each once, in order.
 import { Identity, Node } from '@glueberry/node'
-import { INTERVAL, report } from './reports.ts'
+import { INTERVAL, logger, report } from './reports.ts'
 
-const node = new Node({ identity: Identity.generate(), streams: ['numbers'], listen: ['/ip4/127.0.0.1/tcp/0'] })
+const node = new Node({
+  identity: Identity.generate(),
+  streams: ['numbers'],
+  listen: ['/ip4/127.0.0.1/tcp/0'],
+  logger: logger('receiver'),
+})
 let received = 0
 let lost = 0
 let duplicated = 0

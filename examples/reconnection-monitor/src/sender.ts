@@ -1,7 +1,7 @@
 // Sends numbers as fast as the receiver takes them, a few thousand a second, whatever becomes of the line.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Identity, Node, parsePeerId } from '@glueberry/node'
-import { INTERVAL, report } from './reports.ts'
+import { INTERVAL, logger, report } from './reports.ts'
 
 const PER_TURN = 20
 const TURN = 5
@@ -10,6 +10,7 @@ const node = new Node({
   identity: Identity.generate(),
   streams: ['numbers'],
   reconnect: { baseDelay: 100, maxDelay: 2000 },
+  logger: logger('sender'),
 })
 let sent = 0
 let undelivered = 0
@@ -31,7 +32,7 @@ node.on('undelivered', (event) => {
 })
 
 await node.start()
-const address = process.argv[2] as string
+const address = process.argv[3] as string
 const peer = parsePeerId(address.slice(address.lastIndexOf('/') + 1))
 await node.addPeer(peer, [address]) // kept connected: the first dial may be cut as well
 

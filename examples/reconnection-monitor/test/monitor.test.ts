@@ -50,6 +50,25 @@ test('wrong options are explained', async () => {
   expect(child.errorLines[0]).toBe('--seconds must be a number from above 0 to 1000000, got soon')
 })
 
+test.each([['loud'], ['']])('a wrong --log-level, %j, is explained', async (level) => {
+  await using child = spawnNode([main, '--log-level', level])
+  expect(await child.ended).toBe(2)
+  expect(child.errorLines[0]).toBe(
+    `--log-level must be one of silent, error, warn, info, debug, got ${JSON.stringify(level)}`,
+  )
+  expect(child.errorLines.join('\n')).toContain('--log-level LEVEL')
+})
+
+test('--log-level debug: both nodes log to standard error, a line an entry', async () => {
+  await using child = spawnNode([main, '--manual', '--seconds', '1000', '--json', '--log-level', 'debug'])
+  await child.line(/^debug peer is established peerId=\w+ .*program=sender$/)
+  await child.line(/^debug peer is established peerId=\w+ .*program=receiver$/)
+  child.kill('SIGTERM')
+  expect(await child.ended).toBe(0)
+  for (const line of child.lines) expect(JSON.parse(line)).toHaveProperty('type')
+  expect(child.errorLines.filter((line) => !/^(debug|info|warn) .* program=(sender|receiver)$/.test(line))).toEqual([])
+})
+
 test('when nobody reads any more it ends, and says nothing of itself', async () => {
   const { spawnSync } = await import('node:child_process')
   const command = `"${process.execPath}" --conditions=@glueberry/source "${main}" --seconds 1000 --every 300 | head -2`
