@@ -14,6 +14,11 @@ export const ENDED_MAX = 8
 /** The application's handshake messages: bytes of one. */
 export const HANDSHAKE_BYTES_MAX: number = RECORD_PLAINTEXT_MAX - 16
 
+/** Failed messages that READY names for each stream name, at most. */
+export const FAILED_MAX = 16
+/** Failed messages that one FAILED names, at most. */
+export const FAILURES_MAX = 64
+
 const AGENT_MAX = 128
 const FEATURES_MAX = 32
 const FEATURE_LENGTH_MAX = 64
@@ -56,6 +61,16 @@ export interface Ready {
   readonly limits: ReadonlyMap<string, number>
   /** How far this side is with each name that was used. */
   readonly positions: ReadonlyMap<string, Position>
+  /** The last sequences of each name whose handler failed although their sender waits for consumption; at most 16 each. */
+  readonly failed: ReadonlyMap<string, readonly number[]>
+}
+
+/** A message that was consumed without success: its sender waits for its consumption, and its handler failed. */
+export interface Failure {
+  /** The stream's name. */
+  readonly name: string
+  /** Of the message. */
+  readonly sequence: number
 }
 
 /** What a receiver grants and has consumed, for one name. */
@@ -99,16 +114,37 @@ export type ControlMessage =
   /** Please renew the keys. */
   | { readonly type: 'renew' }
   | { readonly type: 'goodbye'; readonly reason: GoodbyeReason }
+  /** Sent before the acknowledgement that covers these messages. */
+  | { readonly type: 'failed'; readonly failures: readonly Failure[] }
+  /** Names that are no longer accepted. */
+  | { readonly type: 'withdraw'; readonly names: readonly string[] }
   /** A type of a later version that may be ignored. */
   | { readonly type: 'unknown'; readonly number: number }
 
-const TYPES = ['setup', 'handshake', 'ready', 'ack', 'refuse', 'ping', 'pong', 'streams', 'renew', 'goodbye'] as const
+/** Their numbers on the wire. */
+const TYPES = {
+  setup: 1,
+  handshake: 2,
+  ready: 3,
+  ack: 4,
+  refuse: 5,
+  ping: 6,
+  pong: 7,
+  streams: 8,
+  renew: 9,
+  goodbye: 10,
+  failed: 128,
+  withdraw: 129,
+} as const
+const BY_NUMBER: ReadonlyMap<number, keyof typeof TYPES> = new Map(
+  Object.entries(TYPES).map(([type, number]) => [number, type as keyof typeof TYPES]),
+)
 
 /** `u8 type || CBOR`, to be sealed as one record. */
 export function encodeControl(message: Exclude<ControlMessage, { type: 'unknown' }>): Uint8Array<ArrayBuffer> {
   const body = encodeCbor(controlBody(message))
   const bytes = new Uint8Array(1 + body.length)
-  bytes[0] = TYPES.indexOf(message.type) + 1
+  bytes[0] = TYPES[message.type]
   bytes.set(body, 1)
   if (bytes.length > RECORD_PLAINTEXT_MAX) {
     fail('TOO_LARGE', `a control message of ${bytes.length} bytes is above ${RECORD_PLAINTEXT_MAX}`)
@@ -129,6 +165,7 @@ function controlBody(message: Exclude<ControlMessage, { type: 'unknown' }>): unk
         memory: message.memory,
         limits: message.limits,
         positions: new Map([...message.positions].map(([name, at]) => [name, [at.received, at.consumed]])),
+        ...(message.failed.size === 0 ? {} : { failed: message.failed }),
       }
     case 'ack':
       return message.acknowledgements.flatMap(({ name, consumed, limit }) => [name, consumed, limit])
@@ -143,6 +180,10 @@ function controlBody(message: Exclude<ControlMessage, { type: 'unknown' }>): unk
       return null
     case 'goodbye':
       return GOODBYE_REASONS.indexOf(message.reason) + 1
+    case 'failed':
+      return message.failures.flatMap(({ name, sequence }) => [name, sequence])
+    case 'withdraw':
+      return message.names
   }
 }
 
@@ -153,7 +194,7 @@ function controlBody(message: Exclude<ControlMessage, { type: 'unknown' }>): unk
  */
 export function decodeControl(bytes: Uint8Array): ControlMessage {
   const number = bytes[0] ?? fail('MALFORMED', 'a control message is empty')
-  const type = TYPES[number - 1]
+  const type = BY_NUMBER.get(number)
   if (type === undefined) {
     return number >= IGNORABLE_FROM
       ? { type: 'unknown', number }
@@ -177,14 +218,17 @@ export function decodeControl(bytes: Uint8Array): ControlMessage {
     case 'pong':
       return { type, number: asUint(type, body) }
     case 'streams':
+    case 'withdraw':
       return {
         type,
-        names: new Fields('STREAMS', new Map([['names', body]])).list('names', STREAM_NAMES_MAX, asStreamName),
+        names: new Fields(type.toUpperCase(), new Map([['names', body]])).list('names', STREAM_NAMES_MAX, asStreamName),
       }
     case 'renew':
       return body === null ? { type } : fail('MALFORMED', 'RENEW carries nothing')
     case 'goodbye':
       return { type, reason: GOODBYE_REASONS[asUint('GOODBYE', body) - 1] ?? 'other' }
+    case 'failed':
+      return { type, failures: decodeFailures(body) }
   }
 }
 
@@ -215,7 +259,30 @@ function decodeReady(body: unknown): Ready {
       asStreamName(what, name),
       asPosition(what, at),
     ]),
+    failed: fields.has('failed')
+      ? fields.entries('failed', STREAM_NAMES_MAX, (what, name, sequences) => [
+          asStreamName(what, name),
+          asSequences(what, sequences),
+        ])
+      : new Map(),
   }
+}
+
+function asSequences(what: string, value: unknown): number[] {
+  if (!Array.isArray(value)) return fail('MALFORMED', `${what} is not a list`)
+  if (value.length > FAILED_MAX) fail('TOO_LARGE', `${what} has more than ${FAILED_MAX} sequences`)
+  return value.map((each) => asUint(what, each))
+}
+
+function decodeFailures(body: unknown): Failure[] {
+  if (!Array.isArray(body) || body.length === 0 || body.length % 2 !== 0)
+    return fail('MALFORMED', 'FAILED is not pairs')
+  if (body.length > 2 * FAILURES_MAX) return fail('TOO_LARGE', `FAILED has more than ${FAILURES_MAX} messages`)
+  const failures: Failure[] = []
+  for (let i = 0; i < body.length; i += 2) {
+    failures.push({ name: asStreamName('FAILED', body[i]), sequence: asUint('FAILED.sequence', body[i + 1]) })
+  }
+  return failures
 }
 
 function asPosition(what: string, value: unknown): Position {

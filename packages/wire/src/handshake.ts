@@ -6,7 +6,7 @@ import { decodeCbor, encodeCbor, Fields } from './cbor.ts'
 import { fail } from './errors.ts'
 import { hkdfSha256 } from './hkdf.ts'
 import { diffieHellman, encodePeerId, type IdentityKeys, toX25519 } from './identity-keys.ts'
-import { type DhKey, NoiseKk } from './noise-kk.ts'
+import { type EphemeralKey, NoiseKk } from './noise-kk.ts'
 import { decodeRefusal, encodeRefusal, type Refusal } from './refusal.ts'
 
 /** The version of the wire that this package speaks. */
@@ -47,7 +47,7 @@ export interface HandshakeOptions {
   readonly remotePublicKey: Uint8Array
   /** On a key renewal, the id of the session that is renewed. */
   readonly previousSessionId?: Uint8Array
-  /** Random bytes; the platform's own unless a test repeats a handshake. */
+  /** Random bytes, which are zeroed after use; the platform's own unless a test repeats a handshake. */
   readonly random?: (length: number) => Uint8Array
 }
 
@@ -63,7 +63,9 @@ export class Initiator {
   constructor(options: HandshakeOptions & { readonly network: string }) {
     const random = options.random ?? platformRandom
     this.#noise = startNoise(options, true, random)
-    this.#kem = ml_kem768.keygen(random(KEM_SEED_LENGTH))
+    const seed = random(KEM_SEED_LENGTH)
+    this.#kem = ml_kem768.keygen(seed)
+    seed.fill(0)
     this.#network = options.network
   }
 
@@ -169,10 +171,11 @@ function startNoise(options: HandshakeOptions, initiator: boolean, random: (leng
   })
 }
 
-function ephemeral(privateKey: Uint8Array): DhKey {
+function ephemeral(privateKey: Uint8Array): EphemeralKey {
   return {
     publicKey: x25519.getPublicKey(privateKey),
     sharedSecret: (remote) => diffieHellman(privateKey, remote),
+    destroy: () => void privateKey.fill(0),
   }
 }
 
@@ -181,6 +184,8 @@ function encapsulate(publicKey: Uint8Array, message: Uint8Array): { cipherText: 
     return ml_kem768.encapsulate(publicKey, message)
   } catch (cause) {
     return fail('INVALID_IDENTITY', 'an ML-KEM-768 encapsulation key is malformed', { cause })
+  } finally {
+    message.fill(0)
   }
 }
 

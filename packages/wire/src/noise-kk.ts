@@ -16,9 +16,15 @@ const PROTOCOL_NAME = utf8ToBytes('Noise_KK_25519_ChaChaPoly_SHA256') // 32 byte
 const DH_LENGTH = 32
 
 /** One X25519 key pair as the handshake uses it: its own static key may live elsewhere. */
-export interface DhKey {
+interface DhKey {
   readonly publicKey: Uint8Array
   sharedSecret(publicKey: Uint8Array): Uint8Array
+}
+
+/** A key of one handshake alone. */
+export interface EphemeralKey extends DhKey {
+  /** Zeroes the private key. */
+  destroy(): void
 }
 
 export interface NoiseKkOptions {
@@ -27,7 +33,7 @@ export interface NoiseKkOptions {
   /** Own static key. */
   readonly s: DhKey
   /** Own ephemeral key, fresh for this handshake. */
-  readonly e: DhKey
+  readonly e: EphemeralKey
   /** The remote's static public key. */
   readonly rs: Uint8Array
 }
@@ -110,9 +116,10 @@ export class NoiseKk {
     return result
   }
 
-  /** Zeroes the chaining key; every later call throws. */
+  /** Zeroes the chaining key and the ephemeral private key; every later call throws. */
   destroy(): void {
     this.#turn = 'over'
+    this.#options.e.destroy()
     this.#cipher?.destroy()
     if (this.#ck !== PROTOCOL_NAME) this.#ck.fill(0)
   }

@@ -68,13 +68,15 @@ export class RecordOpener {
 /**
  * The next whole record that has arrived, with its length, or `undefined` when more bytes are needed.
  *
+ * @param plaintextMax the longest plaintext that is allowed now, in bytes
  * @throws WireError `TOO_LARGE`, `MALFORMED` as soon as the length is known
  */
-export function takeRecord(queue: ByteQueue): Uint8Array | undefined {
+export function takeRecord(queue: ByteQueue, plaintextMax: number = RECORD_PLAINTEXT_MAX): Uint8Array | undefined {
   if (queue.length < LENGTH_BYTES) return undefined
   const header = queue.peek(LENGTH_BYTES)
   const length = ((header[0] as number) << 8) | (header[1] as number)
-  if (length > SEALED_MAX) fail('TOO_LARGE', `a record of ${length} bytes is above ${SEALED_MAX}`)
+  const longest = Math.min(plaintextMax, RECORD_PLAINTEXT_MAX) + TAG_LENGTH
+  if (length > longest) fail('TOO_LARGE', `a record of ${length} bytes is above ${longest}`)
   if (length <= TAG_LENGTH) fail('MALFORMED', `a record of ${length} bytes holds nothing`)
   return queue.length < LENGTH_BYTES + length ? undefined : queue.take(LENGTH_BYTES + length)
 }

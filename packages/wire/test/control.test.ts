@@ -21,7 +21,7 @@ test.each(controlMessages)('$type: there and back', (message) => {
 
 test('unknown fields are ignored, unknown types from 128 on too, below it they are an error', () => {
   expect(decodeControl(raw(1, { ...setup, later: { deep: [1] } }))).toMatchObject({ type: 'setup', streams: ['x'] })
-  expect(decodeControl(Uint8Array.of(128, 0xff, 0xff))).toEqual({ type: 'unknown', number: 128 })
+  expect(decodeControl(Uint8Array.of(200, 0xff, 0xff))).toEqual({ type: 'unknown', number: 200 })
   for (const type of [0, 11, 127]) expect(() => decodeControl(raw(type, null))).toThrow(refused('MALFORMED'))
 })
 
@@ -44,7 +44,25 @@ test.each([
   )
 })
 
+const ready = { memory: new Uint8Array(8), limits: {}, positions: {} }
+
+test('READY without failures, as earlier versions send it, has none', () => {
+  expect(decodeControl(raw(3, ready))).toMatchObject({ type: 'ready', failed: new Map() })
+})
+
 test.each([
+  [
+    'READY with 17 failures of a name',
+    3,
+    { ...ready, failed: { x: Array.from({ length: 17 }, () => 1) } },
+    'TOO_LARGE',
+  ],
+  ['READY with a failure that is no number', 3, { ...ready, failed: { x: ['1'] } }, 'MALFORMED'],
+  ['FAILED with nothing', 128, [], 'MALFORMED'],
+  ['FAILED with half a pair', 128, ['x'], 'MALFORMED'],
+  ['FAILED with 65 messages', 128, Array.from({ length: 65 }, (_, i) => ['x', i]).flat(), 'TOO_LARGE'],
+  ['FAILED of a name with a slash', 128, ['a/b', 1], 'MALFORMED'],
+  ['WITHDRAW of 65 names', 129, Array.from({ length: 65 }, (_, i) => `n${i}`), 'TOO_LARGE'],
   [
     'READY with 65 limits',
     3,
@@ -84,6 +102,7 @@ test('names that are special to JavaScript objects are names like others', () =>
     memory: new Uint8Array(8),
     limits: new Map(names.map((name) => [name, 5])),
     positions: new Map(names.map((name) => [name, { received: 1, consumed: 0 }])),
+    failed: new Map(names.map((name) => [name, [1]])),
   } as const
   expect(decodeControl(encodeControl(ready))).toEqual(ready)
 })

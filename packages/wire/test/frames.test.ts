@@ -10,6 +10,7 @@ import {
   type PartType,
   partLength,
   RECORD_PLAINTEXT_MAX,
+  takeRecord,
 } from '../src/index.ts'
 import { readUvarint, UVARINT_MAX, uvarintLength, writeUvarint } from '../src/uvarint.ts'
 import { hex } from './support/hex.ts'
@@ -144,13 +145,19 @@ test('uvarint: there and back, as long as the reference’s, shortest form only,
 test('a byte queue gives back what was put in, however it was cut', () => {
   fc.assert(
     fc.property(
-      fc.array(fc.uint8Array({ maxLength: 20 })),
+      fc.array(fc.oneof(fc.uint8Array({ maxLength: 20 }), fc.uint8Array({ minLength: 500, maxLength: 600 }))),
       fc.array(fc.integer({ min: 0, max: 30 })),
       (chunks, takes) => {
         const queue = new ByteQueue()
-        let expected = chunks.flatMap((chunk) => [...chunk])
-        for (const chunk of chunks) queue.push(chunk)
+        const [early, late] = [chunks.slice(0, chunks.length / 2), chunks.slice(chunks.length / 2)]
+        let expected = early.flatMap((chunk) => [...chunk])
+        for (const chunk of early) queue.push(chunk)
         for (const count of takes) {
+          const chunk = late.pop() // pushed and taken in turns
+          if (chunk !== undefined) {
+            queue.push(chunk)
+            expected.push(...chunk)
+          }
           expect([...queue.peek(count)]).toEqual(expected.slice(0, count))
           if (count > expected.length) {
             expect(() => queue.take(count)).toThrow(RangeError)
@@ -160,7 +167,37 @@ test('a byte queue gives back what was put in, however it was cut', () => {
           expected = expected.slice(count)
           expect(queue.length).toBe(expected.length)
         }
+        expect(queue.drain().flatMap((chunk) => [...chunk])).toEqual(expected)
+        expect(queue.length).toBe(0)
       },
     ),
   )
+})
+
+test('a byte queue joins small pieces: 65,000 bytes in pieces of 20 are not 3,250 objects', () => {
+  const queue = new ByteQueue()
+  for (let i = 0; i < 3250; i++) queue.push(new Uint8Array(20).fill(i))
+  const chunks = queue.drain()
+  expect(chunks).toHaveLength(1)
+  expect(chunks[0]?.length).toBe(65_000)
+  expect(chunks[0]?.buffer.byteLength).toBeLessThan(2 * 65_000 + 1024)
+})
+
+test('a byte queue keeps nothing of what was taken, however the pieces straddle what is taken', () => {
+  const queue = new ByteQueue()
+  queue.push(new Uint8Array(50))
+  for (let i = 0; i < 10_000; i++) {
+    queue.push(new Uint8Array(100).fill(i))
+    queue.take(100)
+  }
+  const [chunk] = queue.drain()
+  expect(chunk?.length).toBe(50)
+  expect(chunk?.buffer.byteLength).toBeLessThan(2000)
+})
+
+test('a record above what is allowed now is refused as soon as its length is known', () => {
+  const queue = new ByteQueue()
+  queue.push(Uint8Array.of(0, 117))
+  expect(takeRecord(queue, 101)).toBeUndefined()
+  expect(() => takeRecord(queue, 100)).toThrow(expect.objectContaining({ code: 'TOO_LARGE' }))
 })

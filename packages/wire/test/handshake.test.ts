@@ -148,3 +148,35 @@ test('CBOR payloads are canonical: keys sorted, shortest forms', () => {
     ),
   )
 })
+
+test('after a handshake, done or given up, every byte that was drawn for it is zero', () => {
+  const drawn: Uint8Array[] = []
+  const counting = countingRandom(7)
+  const random = (length: number): Uint8Array => {
+    const bytes = counting(length)
+    drawn.push(bytes)
+    return bytes
+  }
+  const [a, b] = [initiatorKeys(), responderKeys()]
+  const begin = () => ({
+    initiator: new Initiator({ identity: a, remotePublicKey: b.publicKey, network: 'test', random }),
+    responder: new Responder({ identity: b, remotePublicKey: a.publicKey, random }),
+  })
+  const zeroed = () => drawn.splice(0).every((bytes) => bytes.every((byte) => byte === 0))
+
+  const done = begin()
+  done.responder.readMessage1(done.initiator.writeMessage1())
+  done.initiator.readMessage2(done.responder.accept().message)
+  expect(drawn.map(({ length }) => length)).toEqual([32, 64, 32, 32])
+  expect(zeroed()).toBe(true)
+
+  const refused = begin()
+  refused.responder.readMessage1(refused.initiator.writeMessage1())
+  refused.initiator.readMessage2(refused.responder.refuse({ code: 'busy', reason: '' }))
+  expect(zeroed()).toBe(true)
+
+  const givenUp = begin()
+  givenUp.initiator.destroy()
+  givenUp.responder.destroy()
+  expect(zeroed()).toBe(true)
+})

@@ -4,7 +4,7 @@ import { concat } from '../src/bytes.ts'
 import { CounterCipher } from '../src/cipher.ts'
 import { WireError } from '../src/errors.ts'
 import { diffieHellman } from '../src/identity-keys.ts'
-import { type DhKey, NoiseKk } from '../src/noise-kk.ts'
+import { type EphemeralKey, NoiseKk } from '../src/noise-kk.ts'
 import { bytes, hex } from './support/hex.ts'
 import { describePublished } from './support/published.ts'
 
@@ -21,9 +21,10 @@ interface NoiseVector {
   messages: { payload: string; ciphertext: string }[]
 }
 
-const key = (privateKey: Uint8Array): DhKey => ({
+const key = (privateKey: Uint8Array): EphemeralKey => ({
   publicKey: x25519.getPublicKey(privateKey),
   sharedSecret: (remote) => diffieHellman(privateKey, remote),
+  destroy: () => void privateKey.fill(0),
 })
 
 for (const file of ['noise-kk-cacophony.json', 'noise-kk-snow.json']) {

@@ -36,8 +36,9 @@ export const controlMessages: readonly Sendable[] = [
       ['files.v2', 2 ** 40],
     ]),
     positions: new Map([['chat', { received: 12, consumed: 9 }]]),
+    failed: new Map([['chat', [7, 9]]]),
   },
-  { type: 'ready', memory: range(8, 9), limits: new Map(), positions: new Map() },
+  { type: 'ready', memory: range(8, 9), limits: new Map(), positions: new Map(), failed: new Map() },
   {
     type: 'ack',
     acknowledgements: [
@@ -53,4 +54,12 @@ export const controlMessages: readonly Sendable[] = [
   { type: 'renew' },
   { type: 'goodbye', reason: 'stopped' },
   { type: 'goodbye', reason: 'duplicate' },
+  {
+    type: 'failed',
+    failures: [
+      { name: 'chat', sequence: 7 },
+      { name: 'files.v2', sequence: Number.MAX_SAFE_INTEGER },
+    ],
+  },
+  { type: 'withdraw', names: ['chat'] },
 ]

@@ -49,7 +49,11 @@ export function bareInitiator(): NoiseKk {
     initiator: true,
     prologue: concat(Buffer.from('glueberry/2\0'), a.peerId, b.peerId),
     s: { publicKey: toX25519(a.publicKey), sharedSecret: (remote) => a.sharedSecret(remote) },
-    e: { publicKey: toX25519(e.publicKey), sharedSecret: (remote) => e.sharedSecret(remote) },
+    e: {
+      publicKey: toX25519(e.publicKey),
+      sharedSecret: (remote) => e.sharedSecret(remote),
+      destroy: () => e.destroy(),
+    },
     rs: toX25519(b.publicKey),
   })
 }
