@@ -27,9 +27,17 @@ export interface ReconnectorOptions<A, C extends object> {
   readonly backoff?: BackoffOptions
   /** In place of `backoff`: how many milliseconds to wait before an attempt, `Infinity` for until `retryNow` or `connect`. */
   delay?(attempt: number, error: unknown): number
+  /**
+   * How long an attempt at one address may take, in milliseconds; then its signal aborts, and it has failed with
+   * `TIMEOUT`. Default 30 s; `Infinity`: as long as it takes.
+   */
+  readonly attemptTimeout?: number
   /** After so many attempts in a row that failed, or did not last, it is given up. Default −1: never. */
   readonly maxAttempts?: number
-  /** Connects, with every handshake that belongs to it. Must end soon after the signal aborts: `cancel` and `close` wait for it. */
+  /**
+   * Connects, with every handshake that belongs to it. Should end soon after the signal aborts: `cancel`, `close` and
+   * the next attempt wait for that, a second at most. A success that comes later still is disposed of.
+   */
   attempt(address: A, signal: AbortSignal, context: AttemptContext): Promise<C>
   /** Closes what is not wanted any more: a success that came too late, or what was replaced. */
   dispose(connection: C): void | Promise<void>
@@ -45,6 +53,8 @@ export interface ReconnectorOptions<A, C extends object> {
 
 /** The longest that a timer of Node or a browser takes; a longer one would fire at once. */
 const LONGEST = 2 ** 31 - 1
+/** How long an attempt may go on after its signal has aborted, and a disposal after `close`, in milliseconds. */
+const GRACE = 1000
 
 interface Waiter<C> {
   resolve(connection: C): void
@@ -61,6 +71,7 @@ interface Waiter<C> {
 export class Reconnector<A, C extends object> {
   readonly #options: ReconnectorOptions<A, C>
   readonly #policy: Policy
+  readonly #attemptTimeout: number
   #machine = initialMachine<C>()
   readonly #inputs: Input<C>[] = []
   #stepping = false
@@ -75,10 +86,13 @@ export class Reconnector<A, C extends object> {
 
   /** @throws RangeError for options that make no sense */
   constructor(options: ReconnectorOptions<A, C>) {
-    const { maxAttempts = -1, random } = options
+    const { maxAttempts = -1, attemptTimeout = 30_000, random } = options
+    if (!(attemptTimeout > 0))
+      throw new RangeError(`attemptTimeout must be a number above 0, got ${String(attemptTimeout)}`)
     if (!Number.isInteger(maxAttempts) || maxAttempts < -1)
       throw new RangeError(`maxAttempts must be an integer of at least -1, got ${String(maxAttempts)}`)
     this.#options = options
+    this.#attemptTimeout = attemptTimeout
     const standard = backoff(options.backoff ?? {}, random)
     this.#policy = {
       maxAttempts,
@@ -183,7 +197,13 @@ export class Reconnector<A, C extends object> {
 
   async #gone(): Promise<void> {
     await this.#flight?.over
-    await Promise.all(this.#disposals)
+    if (this.#disposals.size === 0) return
+    let timer: { cancel(): void } | undefined // until everything is disposed of
+    const enough = new Promise<void>((resolve) => {
+      timer = this.#options.clock.setTimer(resolve, GRACE)
+    })
+    await Promise.race([Promise.all(this.#disposals), enough])
+    timer?.cancel()
   }
 
   /** One step after the other: what a callback asks for comes after everything that the step in progress does. */
@@ -260,8 +280,7 @@ export class Reconnector<A, C extends object> {
           dead === undefined ? { type: 'succeeded', connection } : { type: 'failed', error: dead.error },
         )
       }
-      const { state } = this
-      if (!(state.name === 'up' && state.connection === connection)) this.#dispose(connection)
+      this.#disposeLate(connection)
     } catch (error) {
       if (!signal.aborted) this.#send({ type: 'failed', error })
     }
@@ -276,7 +295,7 @@ export class Reconnector<A, C extends object> {
       const address = pool.next()
       if (address === undefined || tried.has(address)) continue
       try {
-        const connection = await this.#options.attempt(address, signal, { attempt, tried: tried.size })
+        const connection = await this.#tryOne(address, signal, { attempt, tried: tried.size })
         pool.succeeded(address)
         return connection
       } catch (error) {
@@ -291,6 +310,53 @@ export class Reconnector<A, C extends object> {
     if (errors.length === 0) throw new ReconnectError('NO_ADDRESS', 'there is no address to try')
     const standard = errors.length === 1 ? errors[0] : new AggregateError(errors, 'no address worked')
     throw this.#options.combine === undefined ? standard : guarded(() => this.#options.combine?.(errors), standard)
+  }
+
+  /** One address, within the time-out. An attempt that ignores its signal is left alone after a while. */
+  #tryOne(address: A, signal: AbortSignal, context: AttemptContext): Promise<C> {
+    const { clock, attempt } = this.#options
+    const limit = new AbortController()
+    const abort = (): void => limit.abort(signal.reason)
+    signal.addEventListener('abort', abort, { once: true })
+    let timer: { cancel(): void } | undefined // until the attempt ends: its time-out, then the grace
+    if (this.#attemptTimeout <= LONGEST) {
+      const text = `an attempt took longer than ${this.#attemptTimeout} ms`
+      timer = clock.setTimer(() => limit.abort(new ReconnectError('TIMEOUT', text)), this.#attemptTimeout)
+    }
+    return new Promise<C>((resolve, reject) => {
+      let over = false
+      const end = (): boolean => {
+        const first = !over
+        over = true
+        timer?.cancel()
+        signal.removeEventListener('abort', abort)
+        return first
+      }
+      limit.signal.addEventListener(
+        'abort',
+        () => {
+          timer?.cancel()
+          timer = clock.setTimer(() => end() && reject(limit.signal.reason), GRACE)
+        },
+        { once: true },
+      )
+      // Inside a promise, so that what it throws at once is a failure like others.
+      new Promise<C>((began) => began(attempt(address, limit.signal, context))).then(
+        (connection) => {
+          const inTime = end() && (!limit.signal.aborted || signal.aborted)
+          if (inTime) return resolve(connection)
+          this.#disposeLate(connection)
+          reject(limit.signal.reason)
+        },
+        (error) => end() && reject(limit.signal.aborted && !signal.aborted ? limit.signal.reason : error),
+      )
+    })
+  }
+
+  /** A success that nobody waits for any more; unless it is what is up, adopted before its attempt has ended. */
+  #disposeLate(connection: C): void {
+    const { state } = this
+    if (!(state.name === 'up' && state.connection === connection)) this.#dispose(connection)
   }
 
   #dispose(connection: C): void {

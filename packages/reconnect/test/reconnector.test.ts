@@ -488,3 +488,69 @@ test('who asks during a wait, however often, neither lengthens the waits nor use
   await settled()
   expect(bench.reconnector.state).toEqual({ name: 'failed', error: 'enough' })
 })
+
+test('an attempt that takes too long fails with TIMEOUT; its late success is disposed of, and the next address is tried', async () => {
+  const bench = new Bench({ pool: new AddressPool(['a', 'b']), attemptTimeout: 500 })
+  const caller = bench.reconnector.connect()
+  await settled()
+  const [stuck] = bench.attempts
+  bench.clock.advance(499)
+  expect(stuck?.signal.aborted).toBe(false)
+  bench.clock.advance(1)
+  expect(stuck?.signal.reason).toMatchObject({ name: 'ReconnectError', code: 'TIMEOUT' })
+  await settled()
+  expect(bench.attempts).toHaveLength(1) // it has a second to end
+  bench.clock.advance(1000)
+  await settled()
+  expect(bench.attempts.map(({ address }) => address)).toEqual(['a', 'b'])
+  const late = stuck?.succeed()
+  await settled()
+  expect(bench.disposed).toEqual([late])
+  expect(bench.pool.entries()).toMatchObject([{ address: 'a', failures: 1, lastError: { code: 'TIMEOUT' } }, {}])
+  const line = bench.last.succeed()
+  expect(await caller).toBe(line)
+  expect(bench.clock.pending).toBe(0)
+})
+
+test('close does not wait for ever: neither for an attempt that ignores its signal, nor for a disposal without end', async () => {
+  const bench = new Bench({ dispose: () => new Promise(() => {}) })
+  await bench.up()
+  const closing = bench.reconnector.close()
+  let closed = false
+  void closing.then(() => {
+    closed = true
+  })
+  await settled()
+  expect(closed).toBe(false)
+  bench.clock.advance(1000)
+  await closing
+
+  const stubborn = new Bench()
+  const caller = outcome(stubborn.reconnector.connect())
+  await settled()
+  const over = stubborn.reconnector.close('enough')
+  expect(await caller).toBe('enough')
+  stubborn.clock.advance(1000)
+  await over
+  const late = stubborn.last.succeed()
+  await settled()
+  expect(stubborn.disposed).toEqual([late])
+  expect(stubborn.clock.pending).toBe(0)
+})
+
+test('an attempt that was adopted is not disposed of, however late it ends', async () => {
+  const bench = new Bench()
+  bench.reconnector.connect().catch(() => {})
+  await settled()
+  const attempt = bench.last
+  const line = { name: 'early', disposed: 0 }
+  const stuck = new Bench({ attempt: () => new Promise((resolve) => bench.clock.setTimer(() => resolve(line), 5000)) })
+  stuck.reconnector.connect().catch(() => {})
+  await settled()
+  stuck.reconnector.adopt(line)
+  stuck.clock.advance(2000)
+  bench.clock.advance(5000)
+  await settled()
+  expect(line.disposed).toBe(0)
+  attempt.fail('over')
+})
