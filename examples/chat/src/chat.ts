@@ -1,4 +1,5 @@
 import {
+  type DisconnectReason,
   GlueberryError,
   type HandshakePeer,
   type Identity,
@@ -6,7 +7,6 @@ import {
   type Multiaddr,
   Node,
   type PeerId,
-  type Reason,
   type Verdict,
 } from '@glueberry/node'
 import { printable } from '@glueberry/terminal'
@@ -165,7 +165,7 @@ export class Chat {
     void this.#screen.show({ type: 'joined', peerId, name })
   }
 
-  #lost(peerId: PeerId, reason: Reason): void {
+  #lost(peerId: PeerId, reason: DisconnectReason): void {
     if (reason.kind === 'remote' || reason.kind === 'local') return this.#left(peerId, WHY[reason.kind])
     if (!this.#present.has(peerId) || this.#away.has(peerId)) return
     this.#away.set(peerId, 'quiet')
@@ -188,7 +188,7 @@ export class Chat {
   }
 }
 
-const WHY: Record<Reason['kind'], string> = {
+const WHY: Record<DisconnectReason['kind'], string> = {
   remote: 'said goodbye',
   io: 'the connection broke',
   timeout: 'no answer any more',

@@ -5,6 +5,9 @@ import { type PeerId, type PeerRef, parsePeerId, toPeerId } from './peer-id.ts'
 /** A libp2p multiaddr as text: `/ip4/127.0.0.1/tcp/9000`, `/dns4/example.org/tcp/9000/p2p/12D3KooW…`. */
 export type Multiaddr = string
 
+/** How many addresses of a peer are tried. */
+export const ADDRESSES_MAX = 32
+
 /** Who to connect to, and where, as far as the caller knows. */
 export interface Target {
   readonly peerId: PeerId
@@ -22,6 +25,7 @@ export function parseTarget(target: PeerRef | string | readonly string[]): Targe
   if (typeof target !== 'string' && !Array.isArray(target))
     return { peerId: toPeerId(target as PeerRef), addresses: [] }
 
+  if (typeof target !== 'string') checkCount(target)
   const parts = (typeof target === 'string' ? [target] : (target as readonly string[])).map(splitAddress)
   const [first] = parts
   if (first === undefined)
@@ -44,6 +48,12 @@ export function parseTarget(target: PeerRef | string | readonly string[]): Targe
   return { peerId: first.peerId as PeerId, addresses: [...new Set(parts.map(({ address }) => address))] }
 }
 
+function checkCount(addresses: readonly unknown[]): void {
+  if (addresses.length <= ADDRESSES_MAX) return
+  const text = `a peer has at most ${ADDRESSES_MAX} multiaddrs, got ${addresses.length}`
+  throw new GlueberryError('INVALID_ADDRESS', text)
+}
+
 function parsePeerIdOrSay(text: string): PeerId {
   try {
     return parsePeerId(text)
@@ -63,6 +73,7 @@ export function parseAddressesOf(peerId: PeerId, addresses: readonly Multiaddr[]
   if (!Array.isArray(addresses)) {
     throw new GlueberryError('INVALID_ADDRESS', `expected a list of multiaddrs, got ${String(addresses)}`)
   }
+  checkCount(addresses)
   return addresses.map((text) => {
     const split = splitAddress(text)
     if (split.peerId !== undefined && split.peerId !== peerId) {

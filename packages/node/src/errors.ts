@@ -8,6 +8,8 @@ export type ErrorCode =
   | 'INVALID_PEER_ID'
   /** Not a multiaddr that can be dialed or listened on. */
   | 'INVALID_ADDRESS'
+  /** Another program, or another node, listens on the address. */
+  | 'ADDRESS_IN_USE'
   /** A key or key file that is no usable identity. */
   | 'INVALID_IDENTITY'
   /** Not a stream name: 1 to 64 characters of `[A-Za-z0-9._-]`. */
@@ -28,6 +30,8 @@ export type ErrorCode =
   | 'CONNECT_FAILED'
   /** No answer within `timeouts.connect`, or silence for `heartbeat.timeout`. */
   | 'CONNECT_TIMEOUT'
+  /** Another peer answered at the address: the key there has changed, or the address is somebody else's. */
+  | 'WRONG_IDENTITY'
   /** The peer said nothing, or not enough, within `timeouts.handshake`. */
   | 'HANDSHAKE_TIMEOUT'
   /** The application's handshake refused, here or there. */
@@ -44,7 +48,7 @@ export type ErrorCode =
   | 'STREAM_NOT_ACCEPTED'
   /** `flow.overflow` is `'error'`, and no more is kept for a peer that is away. */
   | 'BUFFER_FULL'
-  /** The peer has no memory for one more peer. (One that has as many connections as it takes closes the connection: `CONNECT_FAILED`.) */
+  /** The peer has no memory, or no connection, for one more peer. */
   | 'BUSY'
   /** The name has a consumer already. */
   | 'STREAM_TAKEN'
@@ -54,17 +58,25 @@ export type ErrorCode =
   | 'TOO_MANY_WAITING'
   /** Given up: it was accepted, and can no longer be delivered. */
   | 'UNDELIVERED'
+  /** A handler failed on the message: here (`handler-failed`), or at the peer, for a `send` with `confirm`. */
+  | 'HANDLER_FAILED'
   /** A `confirm` was given up by its caller; the message is still being delivered. */
   | 'UNCONFIRMED'
   /** The address book cannot be read or written. */
   | 'ADDRESS_BOOK'
+  /** The keys of a session were not renewed in time. */
+  | 'KEYS_EXPIRED'
+  /** Some part of the node could not be closed when it stopped; `cause` has them all. */
+  | 'CLOSE_FAILED'
   /** The peer broke the protocol. */
   | 'PROTOCOL'
 
 /** Codes after which the same call may succeed later, with nothing changed. */
 const RETRYABLE: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'ADDRESS_IN_USE',
   'CONNECT_FAILED',
   'CONNECT_TIMEOUT',
+  'KEYS_EXPIRED',
   'HANDSHAKE_TIMEOUT',
   'COOLDOWN',
   'BUFFER_FULL',

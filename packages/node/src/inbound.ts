@@ -1,13 +1,23 @@
 import { ByteQueue, takeDataHeader } from '@glueberry/wire'
 import type { Multiaddr } from './address.ts'
+import type { Cancellable, Clock } from './clock.ts'
 import type { Admission } from './connection/admission.ts'
 import { GlueberryError } from './errors.ts'
 import type { Peer } from './peer.ts'
 import type { PeerId } from './peer-id.ts'
 import { readPreamble } from './records.ts'
+import type { Session } from './session/session.ts'
 import type { AdmissionSlot, ByteStream, HostHandlers, Link } from './transport.ts'
 
+/** A stream may take so many time-outs to begin, while other things come on its connection. */
+const BEGINNINGS = 10
+/** Streams of a connection that are over and not yet gone. */
+const SLACK = 16
+
 export interface InboundOptions {
+  readonly clock: Clock
+  /** How long a data stream may take until its first record is whole, in milliseconds. */
+  readonly timeout: number
   readonly admission: Admission
   stopped(): boolean
   /** Whether this peer may come in. */
@@ -15,8 +25,6 @@ export interface InboundOptions {
   /** The record of a peer, made if there is none. */
   obtain(peerId: PeerId): Peer
   get(peerId: PeerId): Peer | undefined
-  /** How many names are accepted. */
-  names(): number
   /** This node's own addresses have changed. */
   addresses(addresses: readonly Multiaddr[]): void
 }
@@ -24,6 +32,8 @@ export interface InboundOptions {
 /** What comes in: who may, and which peer and session it is for. */
 export class Inbound implements HostHandlers {
   readonly #options: InboundOptions
+  /** How many data streams of a connection are being read. */
+  readonly #open = new WeakMap<Link, number>()
 
   constructor(options: InboundOptions) {
     this.#options = options
@@ -57,31 +67,85 @@ export class Inbound implements HostHandlers {
   }
 
   async #readData(link: Link, stream: ByteStream): Promise<void> {
-    const { get, names } = this.#options
-    const queue = new ByteQueue()
+    const { get } = this.#options
+    const peer = get(link.peerId)
+    const open = (this.#open.get(link) ?? 0) + 1
+    // Nobody sends before this side is ready, nor more streams than there are names, twice while keys are renewed.
+    if (peer?.connection.acceptsStreams(link) !== true || open > 2 * peer.traffic.receiver.names + SLACK) {
+      return this.#stray(link, stream, new Error('no such session'))
+    }
+    this.#open.set(link, open)
     const chunks = stream.chunks[Symbol.asyncIterator]()
+    // From the stream's first byte until its first record is whole.
+    const limit = this.#beginning(link, stream, peer, BEGINNINGS)
     try {
+      const queue = new ByteQueue()
       const header = await readPreamble(chunks, queue, takeDataHeader)
-      const peer = get(link.peerId)
-      const session = header && peer?.connection.sessionOf(link, header.session)
-      if (session !== undefined && !session.mayHoldStream(names())) {
-        return session.fail(
-          new GlueberryError('PROTOCOL', `${link.peerId} opened streams before it was ready`, { peerId: link.peerId }),
-        )
+      const session = header && peer.connection.sessionOf(link, header.session)
+      // A stream of an older session is reset without a word.
+      if (header === undefined || session === undefined) throw new Error('no such session')
+      if (!peer.traffic.receiver.admitStream()) {
+        const text = `${link.peerId} opened more streams than there are names`
+        return session.fail(new GlueberryError('PROTOCOL', text, { peerId: link.peerId }))
       }
-      // A stream of an older session is reset without a word. READY may still be on its way on the control stream.
-      if (header === undefined || peer === undefined || session === undefined || !(await session.whenEstablished)) {
-        return this.#stray(link, stream, new Error('no such session'))
-      }
-      await peer.read(session, stream, header, { [Symbol.asyncIterator]: () => chunks }, queue)
+      // READY may still be on its way on the control stream.
+      const rest = session.established ? chunks : await held(session, chunks, queue)
+      if (rest === undefined) throw new Error('no such session')
+      await peer.read(session, stream, header, { [Symbol.asyncIterator]: () => rest }, queue, () => limit.cancel())
     } catch (error) {
       this.#stray(link, stream, error as Error)
+    } finally {
+      limit.cancel()
+      this.#open.set(link, (this.#open.get(link) ?? 1) - 1)
     }
+  }
+
+  /** Breaks a stream off that does not begin in time; a line on which other things come has more of that. */
+  #beginning(link: Link, stream: ByteStream, peer: Peer, left: number): Cancellable {
+    const { clock, timeout } = this.#options
+    let timer = clock.setTimer(() => {
+      if (left > 1 && peer.connection.hears(link, timeout)) timer = this.#beginning(link, stream, peer, left - 1)
+      else stream.abort(new GlueberryError('PROTOCOL', 'a stream did not begin in time'))
+    }, timeout)
+    return { cancel: () => timer.cancel() }
   }
 
   /** It belongs to no session. Streams that ended with their connection are nobody's fault. */
   #stray(link: Link, stream: ByteStream, error: Error): void {
     stream.abort(error)
     if (link.open) this.#options.get(link.peerId)?.connection.stray()
+  }
+}
+
+/**
+ * Keeps what comes before the session is established, as its charge. Resolves with what comes after it, or to undefined
+ * when the session ends instead.
+ */
+async function held(
+  session: Session,
+  chunks: AsyncIterator<Uint8Array>,
+  queue: ByteQueue,
+): Promise<AsyncIterator<Uint8Array> | undefined> {
+  session.hold(queue.length)
+  let next = chunks.next()
+  while (!session.established) {
+    const chunk = await Promise.race([next, session.whenEstablished])
+    if (session.ended) {
+      next.catch(() => {}) // the stream ends with the session
+      return undefined
+    }
+    if (typeof chunk === 'boolean') break
+    if (chunk.done === true) return (await session.whenEstablished) ? { next: () => Promise.resolve(chunk) } : undefined
+    queue.push(chunk.value)
+    session.hold(chunk.value.length)
+    next = chunks.next()
+  }
+  let first: Promise<IteratorResult<Uint8Array>> | undefined = next
+  return {
+    next: () => {
+      const chunk = first ?? chunks.next()
+      first = undefined
+      return chunk
+    },
   }
 }

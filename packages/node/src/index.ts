@@ -5,24 +5,24 @@
  */
 export type { Multiaddr } from './address.ts'
 export type { AddressBookStore } from './address-book/store.ts'
-export type { Block } from './connection/blocklist.ts'
-export type { Retry } from './connection/state.ts'
+export type { PeerBlock } from './connection/blocklist.ts'
+export type { ReconnectAttempt } from './connection/state.ts'
 export { type ErrorCode, type ErrorDetails, GlueberryError } from './errors.ts'
 export type {
   Closable,
+  DisconnectReason,
   EventOf,
   EventSubscription,
   EventType,
   ForPeer,
-  Inbox,
   NodeEvent,
   NodeState,
   PeerState,
-  Reason,
+  Subscription,
 } from './events.ts'
 export { Identity } from './identity.ts'
 export type { DrainReport } from './lifecycle.ts'
-export { type Health, Node, type Wait } from './node.ts'
+export { type AbortOptions, type HandleOptions, type Health, Node } from './node.ts'
 export type { Logger } from './observe/logger.ts'
 export type { Metrics } from './observe/metrics.ts'
 export type { PeerStats } from './observe/stats.ts'
@@ -30,5 +30,6 @@ export type { Libp2pOptions, NodeOptions, ReconnectOptions } from './options.ts'
 export type { PeerInfo } from './peer.ts'
 export { type LibP2PPeerId, type PeerId, type PeerRef, parsePeerId } from './peer-id.ts'
 export type { HandshakePeer, Verdict } from './session/application-handshake.ts'
+export { sharedToken } from './shared-token.ts'
 export type { Message } from './stream/message.ts'
 export type { Direction } from './transport.ts'

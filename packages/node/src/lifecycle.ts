@@ -7,8 +7,9 @@ import { deadline } from './clock.ts'
 import { GlueberryError } from './errors.ts'
 import { EventHub, type NodeState } from './events.ts'
 import { seedOf } from './identity.ts'
+import { LoopShare } from './loop-share.ts'
 import { Meter } from './observe/metrics.ts'
-import { firstWindow, type Settings } from './options.ts'
+import type { Settings } from './options.ts'
 import type { PeerId } from './peer-id.ts'
 import { Peers } from './peers.ts'
 import type { Platform } from './platform.ts'
@@ -25,8 +26,10 @@ export interface DrainReport {
   readonly untaken: readonly { peerId: PeerId; stream: string; count: number }[]
 }
 
-/** A stream's unread bytes are broken off above twice the first window, and this for frames and records around messages. */
+/** A stream's unread bytes are broken off above twice the credit that it can have, and this for frames and records around messages. */
 const UNREAD_SLACK = 1024 * 1024
+/** Each part of a node has so long to close, in milliseconds. */
+const CLOSE_TIMEOUT = 10_000
 
 /** A node's life, from `idle` to `stopped`: it owns the status, and closes just what was made. */
 export class Lifecycle {
@@ -61,18 +64,25 @@ export class Lifecycle {
         buffered: () => this.peers.buffered,
       })
     this.hub = new EventHub(clock, limits.eventBuffer, logger, (event) => this.#meter?.event(event))
+    const loop = new LoopShare(clock)
     this.delivery = new Delivery({
-      settle: (inbox, message) => this.peers.get(inbox.peerId)?.settle(inbox, message),
-      failed: (error) => {
-        logger.error(error.message, { error: error.cause })
-        this.hub.emit({ type: 'error', error })
+      clock,
+      loop,
+      settle: (inbox, message, failed) => this.peers.get(inbox.peerId)?.settle(inbox, message, failed),
+      failed: (message, error) => {
+        const { peerId, stream, sequence } = message
+        logger.error('a handler failed', { stream, peerId, sequence, error: error.cause })
+        this.hub.emit({ type: 'handler-failed', peerId, stream, message, error, count: 1 })
       },
     })
-    const report = (error: GlueberryError): void => this.hub.emit({ type: 'error', error })
+    const report = (error: GlueberryError): void => {
+      const { code, hint, message } = error
+      logger.error(`something went wrong (${code})`, { error: message, ...(hint === undefined ? {} : { hint }) })
+      this.hub.emit({ type: 'error', error })
+    }
     this.#book = new AddressBook({
       store: openStore(settings.addressBook, clock, report),
       clock,
-      logger,
       report,
     })
     this.peers = new Peers({
@@ -82,6 +92,8 @@ export class Lifecycle {
       delivery: this.delivery,
       book: this.#book,
       meter: this.#meter,
+      loop,
+      report,
       host: () => this.#host ?? this.#fail('NOT_RUNNING', 'the node was not started'),
     })
     const { signal } = settings
@@ -113,15 +125,20 @@ export class Lifecycle {
     timeout = this.settings.timeouts.drain,
     signal,
   }: {
-    timeout?: number
+    timeout?: number | undefined
     signal?: AbortSignal | undefined
   }): Promise<DrainReport> {
     this.#draining ??= this.#drain(timeout, signal)
+    this.delivery.waitInside()
     return this.#draining
   }
 
   stop(): Promise<void> {
-    this.#stopping ??= this.#stop()
+    if (this.#stopping === undefined) {
+      const stopped = Promise.withResolvers<void>()
+      this.#stopping = stopped.promise // before anything that it tells can ask again
+      void this.#stop().then(stopped.resolve)
+    }
     return this.#stopping
   }
 
@@ -166,7 +183,7 @@ export class Lifecycle {
   }
 
   async #start(): Promise<void> {
-    const { identity, listen, libp2p, limits } = this.settings
+    const { identity, listen, libp2p, flow, logger } = this.settings
     this.#become('starting')
     const privateKey = new Uint8Array(64)
     privateKey.set(seedOf(identity))
@@ -175,9 +192,8 @@ export class Lifecycle {
       privateKey,
       peerId: identity.peerId,
       listen,
-      connections: limits.connections,
       dialTimeout: this.settings.timeouts.connect,
-      unreadMax: 2 * firstWindow(this.settings, 1) + UNREAD_SLACK,
+      unreadMax: 2 * flow.window + UNREAD_SLACK,
       clock: this.#platform.clock,
       libp2p,
     })
@@ -186,7 +202,7 @@ export class Lifecycle {
       await host.start(this.peers.inbound)
       this.#ending.signal.throwIfAborted()
     } catch (error) {
-      await host.stop()
+      await host.stop().catch(() => {}) // what matters is why it did not start
       await this.#book.close()
       if (this.#ending.signal.aborted) this.#fail('STOPPED', 'the node was stopped while it started')
       this.#become('idle')
@@ -196,6 +212,7 @@ export class Lifecycle {
     }
     this.#host = host
     this.#become('running')
+    logger.info('listening', { peerId: identity.peerId, addresses: host.addresses })
     this.#meter?.start()
     this.peers.connectWanted()
   }
@@ -206,13 +223,13 @@ export class Lifecycle {
       await this.stop()
       return this.#report
     }
-    this.#become('draining')
+    this.#become('draining', 'receiving')
     this.peers.drain()
     if (this.delivery.insideHandler) logger.warn('drain was called inside a handler: it does not wait for that one')
-    for (const name of this.delivery.pulledNames()) {
-      logger.info(
-        `drain waits for the consumer of ${JSON.stringify(name)}; a loop that waits for drain would wait for itself`,
-      )
+    for (const stream of this.delivery.pulledNames()) {
+      logger.info('drain waits for the consumer of a stream; a loop that waits for drain would wait for itself', {
+        stream,
+      })
     }
     const limit = deadline(
       this.#platform.clock,
@@ -224,9 +241,10 @@ export class Lifecycle {
     try {
       await withSignal(this.delivery.idle(), over)
       this.#sendsRefused = true
+      this.#become('draining', 'sending')
       await withSignal(Promise.allSettled([...this.peers.all].map((peer) => peer.traffic.flush(undefined, over))), over)
     } catch (error) {
-      logger.warn('draining ended early', { error })
+      logger[limit.signal.aborted ? 'warn' : 'info']('draining ended early', { error })
     } finally {
       limit.cancel()
     }
@@ -238,18 +256,44 @@ export class Lifecycle {
   #report: DrainReport = { complete: true, unsent: [], untaken: [] }
 
   async #stop(): Promise<void> {
-    const { signal } = this.settings
+    const { signal, logger } = this.settings
     const wasStarting = this.#starting
     this.#become('stopping')
     this.#ending.abort(new GlueberryError('STOPPED', 'the node was stopped'))
     signal?.removeEventListener('abort', this.#onAbort)
     this.#report = this.#whatIsLeft()
-    this.delivery.end()
-    await wasStarting?.catch(() => {}) // its caller is told
-    await this.peers.stop()
-    await this.#host?.stop()
-    await this.#book.close()
-    this.#meter?.stop()
+    const never = this.#host === undefined ? [] : this.peers.neverEstablished
+    if (never.length > 0)
+      logger.info('peers of the address book were never established', {
+        count: never.length,
+        peerIds: never.slice(0, 10),
+      })
+    // One after the other, each whatever became of the others, and none for ever.
+    const failures: unknown[] = []
+    const close = async (what: string, closing: () => unknown): Promise<void> => {
+      const text = `${what} took longer than ${CLOSE_TIMEOUT} ms to close`
+      const limit = deadline(this.#platform.clock, CLOSE_TIMEOUT, () => new Error(text))
+      try {
+        await withSignal((async () => closing())(), limit.signal)
+      } catch (error) {
+        failures.push(error)
+      } finally {
+        limit.cancel()
+      }
+    }
+    await close('the consumers', () => this.delivery.end())
+    await close('the start', () => wasStarting?.catch(() => {})) // its caller is told
+    await close('the peers', () => this.peers.stop())
+    await close('the network', () => this.#host?.stop())
+    await close('the address book', () => this.#book.close())
+    await close('the metrics', () => this.#meter?.stop())
+    if (failures.length > 0) {
+      const cause = new AggregateError(failures)
+      const text = failures.map((failure) => (failure instanceof Error ? failure.message : String(failure))).join('; ')
+      const error = new GlueberryError('CLOSE_FAILED', `the node could not close everything: ${text}`, { cause })
+      logger.error('the node could not close everything', { error: text })
+      this.hub.emit({ type: 'error', error })
+    }
     this.#become('stopped')
     this.hub.close()
   }
@@ -267,11 +311,13 @@ export class Lifecycle {
     return { complete: unsent.length === 0 && untaken.length === 0, unsent, untaken }
   }
 
-  #become(status: NodeState): void {
-    if (this.#status === status) return
+  #become(status: NodeState, phase?: 'receiving' | 'sending'): void {
+    if (this.#status === status && phase === undefined) return
     this.#status = status
-    this.settings.logger.debug(`node is ${status}`, { peerId: this.settings.identity.peerId })
-    this.hub.emit({ type: 'status', status })
+    const level = status === 'starting' || status === 'idle' || status === 'running' ? 'debug' : 'info'
+    const details = phase === undefined ? {} : { phase }
+    this.settings.logger[level](`node is ${status}`, { peerId: this.settings.identity.peerId, ...details })
+    this.hub.emit({ type: 'status', status, ...details })
   }
 
   #failNotRunning(): never {

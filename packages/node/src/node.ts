@@ -1,5 +1,6 @@
 import { isStreamName } from '@glueberry/wire'
 import { type Multiaddr, parseAddressesOf, parseTarget } from './address.ts'
+import { checkOptions, show } from './check.ts'
 import { GlueberryError } from './errors.ts'
 import {
   type Closable,
@@ -7,10 +8,10 @@ import {
   type EventOf,
   type EventSubscription,
   type EventType,
-  type Inbox,
   type NodeEvent,
   type NodeState,
   type PeerState,
+  type Subscription,
 } from './events.ts'
 import { type DrainReport, Lifecycle } from './lifecycle.ts'
 import type { PeerStats } from './observe/stats.ts'
@@ -20,10 +21,22 @@ import { type PeerId, type PeerRef, toPeerId } from './peer-id.ts'
 import { type Platform, systemPlatform } from './platform.ts'
 import type { Message } from './stream/message.ts'
 
-/** A wait that its caller can give up; it then rejects with the signal's reason. */
-export interface Wait {
+/** What every call takes that may wait. When the signal aborts, the call rejects with its reason. */
+export interface AbortOptions {
   /** Aborts the wait. */
   signal?: AbortSignal | undefined
+}
+
+/** How `handle` calls its handler. */
+export interface HandleOptions extends AbortOptions {
+  /** How many messages are handled at once, of different peers where `ordered`. Default 64. */
+  concurrency?: number | undefined
+  /** Whether a peer's next message waits until the one before is handled. Default true. */
+  ordered?: boolean | undefined
+  /** How often the handler is called again for a message that it failed on, before that counts as failed. Default 0. */
+  retries?: number | undefined
+  /** How long to wait before that, in milliseconds. Default 1 s. */
+  retryDelay?: number | undefined
 }
 
 /** The answer of a health check. */
@@ -34,9 +47,9 @@ export interface Health {
   readonly status: NodeState
   /** How many peers are in each state. */
   readonly peers: Readonly<Record<PeerState, number>>
-  /** Messages received and not yet consumed, in cost (bytes and 256 for each). */
+  /** Messages received and not yet consumed: their bytes, and 256 for each. */
   readonly held: number
-  /** Messages sent and not yet consumed by their peers, in bytes. */
+  /** Messages accepted by `send` and not yet consumed by their peers: their bytes, and 256 for each. */
   readonly buffered: number
 }
 
@@ -55,9 +68,10 @@ const CONNECTION_EVENTS = [
  * A peer-to-peer messaging node: named streams to other nodes, encrypted and authenticated, every message once and in
  * order while both programs live. All methods may be called at any time, from any handler too.
  *
- * @typeParam S the names that this program sends on and accepts
+ * @typeParam S the names that this program accepts
+ * @typeParam Sends the names that it sends on; the same unless it says otherwise
  */
-export class Node<S extends string = string> implements AsyncDisposable {
+export class Node<S extends string = string, Sends extends string = S> implements AsyncDisposable {
   readonly #life: Lifecycle
 
   /**
@@ -69,13 +83,14 @@ export class Node<S extends string = string> implements AsyncDisposable {
   /** @internal For tests: another clock, another host. */
   constructor(options: NodeOptions<S>, platform: Platform)
   constructor(options: NodeOptions<S>, platform: Platform = systemPlatform) {
-    this.#life = new Lifecycle(verifyOptions(options), platform)
+    this.#life = new Lifecycle(verifyOptions(options, platform.clock), platform)
   }
 
   /**
    * Listens and begins to work. A start that fails leaves nothing behind and can be tried again.
    *
-   * @throws GlueberryError `INVALID_ADDRESS` when it cannot listen, `STOPPED` when it was stopped
+   * @throws GlueberryError `ADDRESS_IN_USE`, `INVALID_ADDRESS` when it cannot listen, `STOPPED` when it was stopped,
+   * `ADDRESS_BOOK`
    */
   async start(): Promise<this> {
     await this.#life.start()
@@ -103,13 +118,30 @@ export class Node<S extends string = string> implements AsyncDisposable {
   }
 
   /**
-   * Accepts one more stream name from now on, from peers that are connected too.
+   * Accepts one more stream name from now on, from peers that are connected too. Returns this node, whose type then
+   * knows the name.
    *
    * @throws GlueberryError `INVALID_STREAM`; `INVALID_OPTION` when the budgets cannot hold it
    */
-  addStream(name: string): void {
+  addStream<N extends string>(name: N): Node<S | N, Sends | N> {
     checkName(name)
     this.#life.peers.addName(name)
+    return this as unknown as Node<S | N, Sends | N>
+  }
+
+  /**
+   * Accepts a stream name no longer. Messages that wait on it are dropped; their senders are told `undelivered`, and
+   * their further sends reject with `STREAM_NOT_ACCEPTED`.
+   *
+   * @throws GlueberryError `INVALID_STREAM` for no name; `STREAM_TAKEN` while the name has a consumer
+   */
+  removeStream(name: string): void {
+    checkName(name)
+    if (this.#life.delivery.hasConsumer(name)) {
+      const text = `the stream ${JSON.stringify(name)} has a consumer`
+      throw new GlueberryError('STREAM_TAKEN', text, { stream: name, hint: 'close its messages() or handle() first' })
+    }
+    this.#life.peers.removeName(name)
   }
 
   /**
@@ -123,12 +155,24 @@ export class Node<S extends string = string> implements AsyncDisposable {
   async addPeer(
     peer: PeerRef,
     multiaddrs: readonly Multiaddr[],
-    options: { metadata?: Record<string, string>; connect?: boolean } = {},
+    options: { metadata?: Record<string, string> | undefined; connect?: boolean | undefined } = {},
   ): Promise<void> {
+    checkOptions('addPeer', options)
     const peerId = toPeerId(peer)
     const addresses = parseAddressesOf(peerId, multiaddrs)
     this.#life.checkMetadata(options.metadata)
     await this.#life.peers.add(peerId, addresses, { metadata: options.metadata, connect: options.connect !== false })
+  }
+
+  /**
+   * Forgets addresses of a peer, in the address book too. A connection that stands is not touched.
+   *
+   * @throws GlueberryError `INVALID_ADDRESS`; `ADDRESS_BOOK` when the book cannot be written
+   */
+  async removeAddress(peer: PeerRef, multiaddr: Multiaddr | readonly Multiaddr[]): Promise<void> {
+    const peerId = toPeerId(peer)
+    const addresses = parseAddressesOf(peerId, typeof multiaddr === 'string' ? [multiaddr] : multiaddr)
+    await this.#life.peers.removeAddresses(peerId, addresses)
   }
 
   /**
@@ -146,18 +190,12 @@ export class Node<S extends string = string> implements AsyncDisposable {
    *
    * @param options `duration` in milliseconds (default: until `unblockPeer`), and a `reason` for `getPeer`
    */
-  async blockPeer(peer: PeerRef, options: { duration?: number; reason?: string } = {}): Promise<void> {
-    const { duration, reason } = options
-    if (duration !== undefined && !(typeof duration === 'number' && duration > 0)) {
-      throw new GlueberryError(
-        'INVALID_OPTION',
-        `duration must be a number of milliseconds above 0, got ${String(duration)}`,
-      )
-    }
-    if (reason !== undefined && typeof reason !== 'string') {
-      throw new GlueberryError('INVALID_OPTION', `reason must be a text, got ${String(reason)}`)
-    }
-    await this.#life.peers.block(toPeerId(peer), duration, reason)
+  async blockPeer(
+    peer: PeerRef,
+    options: { duration?: number | undefined; reason?: string | undefined } = {},
+  ): Promise<void> {
+    checkOptions('blockPeer', options)
+    await this.#life.peers.block(toPeerId(peer), options.duration, options.reason)
   }
 
   /** Admits the peer again. */
@@ -182,10 +220,11 @@ export class Node<S extends string = string> implements AsyncDisposable {
    *
    * @param target a peer whose addresses are known, its id as text, a multiaddr with `/p2p/…`, or several of one peer
    * @throws GlueberryError `CONNECT_FAILED`, `CONNECT_TIMEOUT`, `HANDSHAKE_TIMEOUT`, `HANDSHAKE_REFUSED`, `COOLDOWN`,
-   * `NETWORK_MISMATCH`, `VERSION_MISMATCH`, `BUSY`, `PEER_BLOCKED`, `PEER_UNKNOWN` (no address), `INVALID_ADDRESS`,
+   * `NETWORK_MISMATCH`, `VERSION_MISMATCH`, `BUSY`, `PEER_BLOCKED`, `PEER_UNKNOWN` (no address), `WRONG_IDENTITY`, `INVALID_ADDRESS`,
    * `INVALID_PEER_ID`, `NOT_RUNNING`, `DRAINING`, `STOPPED`, `PEER_REMOVED`; the signal's reason when aborted
    */
-  async connect(target: PeerRef | string | readonly string[], options: Wait = {}): Promise<PeerId> {
+  async connect(target: PeerRef | string | readonly string[], options: AbortOptions = {}): Promise<PeerId> {
+    checkOptions('connect', options)
     const parsed = parseTarget(target)
     this.#life.checkRunning()
     options.signal?.throwIfAborted()
@@ -202,16 +241,24 @@ export class Node<S extends string = string> implements AsyncDisposable {
   }
 
   /**
-   * Sends a message: bytes, which are copied, or a text as UTF-8. Resolves when it is accepted into the peer's credit
-   * (while the peer is away, into `flow.sendBuffer`); with `confirm`, when the peer's application has consumed it.
-   * Messages to one peer on one name arrive in the order of the calls, each once.
+   * Sends a message: bytes, which are copied, or a text as UTF-8. Resolves with its sequence, from 1 for each peer and
+   * name, when it is accepted into the peer's credit (while the peer is away, into `flow.sendBuffer`); with `confirm`,
+   * when the peer's application has consumed it. Messages to one peer on one name arrive in the order of the calls, each
+   * once.
    *
    * @throws GlueberryError `NOT_RUNNING`, `DRAINING`, `STOPPED`, `PEER_UNKNOWN`, `PEER_BLOCKED`, `INVALID_STREAM`,
-   * `STREAM_NOT_ACCEPTED`, `MESSAGE_TOO_LARGE`, `TOO_MANY_WAITING`, `BUFFER_FULL`, `PEER_REMOVED`; `UNCONFIRMED` or
-   * `UNDELIVERED` after acceptance; the signal's reason when aborted before it, which leaves no gap
+   * `STREAM_NOT_ACCEPTED`, `MESSAGE_TOO_LARGE`, `TOO_MANY_WAITING`, `BUFFER_FULL`, `PEER_REMOVED`; with `confirm`, after
+   * acceptance, `HANDLER_FAILED` (the peer's handler), `UNCONFIRMED`, `UNDELIVERED`; the signal's reason when aborted
+   * before it, which leaves no gap
    */
-  send(peer: PeerRef, stream: S, data: Uint8Array | string, options?: Wait & { confirm?: boolean }): Promise<void> {
+  send(
+    peer: PeerRef,
+    stream: Sends,
+    data: Uint8Array | string,
+    options?: AbortOptions & { confirm?: boolean | undefined },
+  ): Promise<number> {
     try {
+      if (options !== undefined) checkOptions('send', options)
       const record = this.#sendTo(peer, stream)
       const signal = options?.signal
       signal?.throwIfAborted()
@@ -222,12 +269,19 @@ export class Node<S extends string = string> implements AsyncDisposable {
   }
 
   /** Like `send`, but false where that would wait; never overtakes a `send` that waits. @throws where `send` would reject */
-  trySend(peer: PeerRef, stream: S, data: Uint8Array | string): boolean {
+  trySend(peer: PeerRef, stream: Sends, data: Uint8Array | string): boolean {
     return this.#sendTo(peer, stream).trySend(stream, bytesOf(data))
   }
 
+  /** Resolves when `trySend` would accept a small message. @throws where `send` would reject; the signal's reason when aborted */
+  async writable(peer: PeerRef, stream: Sends, options: AbortOptions = {}): Promise<void> {
+    checkOptions('writable', options)
+    options.signal?.throwIfAborted()
+    await this.#sendTo(peer, stream).writable(stream, options.signal)
+  }
+
   /** What was sent to a peer, on one name or on all, and is not yet consumed by its application. */
-  buffered(peer: PeerRef, stream?: S): { readonly messages: number; readonly bytes: number } {
+  buffered(peer: PeerRef, stream?: Sends): { readonly messages: number; readonly bytes: number } {
     return this.#life.peers.get(toPeerId(peer))?.traffic.buffered(stream) ?? { messages: 0, bytes: 0 }
   }
 
@@ -236,7 +290,9 @@ export class Node<S extends string = string> implements AsyncDisposable {
    *
    * @throws GlueberryError `UNDELIVERED` when some of it is given up; the signal's reason when aborted
    */
-  async flush(peer?: PeerRef, options: Wait & { stream?: S } = {}): Promise<void> {
+  async flush(peer?: PeerRef, options: AbortOptions & { stream?: Sends | undefined } = {}): Promise<void> {
+    checkOptions('flush', options)
+    options.signal?.throwIfAborted()
     const peers = peer === undefined ? [...this.#life.peers.all] : [this.#life.peers.get(toPeerId(peer))]
     await Promise.all(peers.map((each) => each?.traffic.flush(options.stream, options.signal)))
   }
@@ -247,43 +303,42 @@ export class Node<S extends string = string> implements AsyncDisposable {
    *
    * @throws GlueberryError `STREAM_TAKEN`, `INVALID_STREAM`
    */
-  messages<T extends S = S>(streams?: T | readonly T[]): Inbox<Message<T>> {
-    return this.#life.delivery.messages(this.#consumed(streams)) as Inbox<Message<T>>
+  messages<T extends S = S>(streams?: T | readonly T[]): Subscription<Message<T>> {
+    return this.#life.delivery.messages(this.#consumed(streams)) as Subscription<Message<T>>
   }
 
   /**
-   * Calls the handler with each message, in order for each peer (unless `ordered` is false), peers side by side, at
-   * most `concurrency` (default 64) at once. A message is consumed when its handler has settled; a rejection becomes
-   * an `error` event. The handler's signal aborts when this is closed or the node stops. May be called before `start`.
+   * Calls the handler with each message, in order for each peer (unless `ordered` is false), peers side by side; never
+   * before this call has returned. A message is consumed when its handler has settled. A handler that throws or rejects
+   * is called again, `retries` times; then it has failed: a `handler-failed` event tells of it, and a sender that waits
+   * for a confirmation gets `HANDLER_FAILED`. The handler's signal aborts when this is closed or the node stops. May be
+   * called before `start`.
    *
    * @throws GlueberryError `STREAM_TAKEN`, `INVALID_STREAM`, `INVALID_OPTION`
    */
   handle<T extends S>(
     streams: T | readonly T[],
     handler: (message: Message<T>, signal: AbortSignal) => unknown,
-    options: Wait & { concurrency?: number; ordered?: boolean } = {},
+    options: HandleOptions = {},
   ): Closable {
-    const { concurrency = 64, ordered = true, signal } = options
-    if (typeof handler !== 'function')
-      throw new GlueberryError('INVALID_OPTION', `handler must be a function, got ${String(handler)}`)
-    if (!(concurrency >= 1) || !(Number.isInteger(concurrency) || concurrency === Number.POSITIVE_INFINITY)) {
-      throw new GlueberryError(
-        'INVALID_OPTION',
-        `concurrency must be an integer of at least 1, got ${String(concurrency)}`,
-      )
-    }
+    checkFunction('handler', handler)
+    checkOptions('handle', options)
+    const { concurrency = 64, ordered = true, retries = 0, retryDelay = 1000, signal } = options
     const names = this.#consumed(streams)
     return this.#life.delivery.handle(names, handler as (message: Message, signal: AbortSignal) => unknown, {
       concurrency,
       ordered,
+      retries,
+      retryDelay,
       signal,
     })
   }
 
   /** Events from this call on, filtered by peers and types; bounded, see {@link EventSubscription}. */
   subscribeEvents<T extends EventType = EventType>(
-    filter: { peers?: readonly PeerRef[]; types?: readonly T[] } = {},
+    filter: { peers?: readonly PeerRef[] | undefined; types?: readonly T[] | undefined } = {},
   ): EventSubscription<EventOf<T>> {
+    checkOptions('subscribeEvents', filter)
     const { peers, types } = filter
     if (types !== undefined) checkTypes(types)
     return this.#life.hub.subscribe({
@@ -309,15 +364,22 @@ export class Node<S extends string = string> implements AsyncDisposable {
     }) as EventSubscription
   }
 
-  /** Calls the handler with each event of these types; returns what ends it. What a handler throws is logged. */
-  on<T extends EventType>(types: T | readonly T[], handler: (event: EventOf<T>) => void, options?: Wait): () => void
-  on(types: '*', handler: (event: NodeEvent) => void, options?: Wait): () => void
-  on(types: EventType | readonly EventType[] | '*', handler: (event: never) => void, options: Wait = {}): () => void {
+  /** Calls the handler with each event of these types, none of which is dropped; returns what ends it. What a handler throws is logged. */
+  on<T extends EventType>(
+    types: T | readonly T[],
+    handler: (event: EventOf<T>) => void,
+    options?: AbortOptions,
+  ): () => void
+  on(types: '*', handler: (event: NodeEvent) => void, options?: AbortOptions): () => void
+  on(
+    types: EventType | readonly EventType[] | '*',
+    handler: (event: never) => void,
+    options: AbortOptions = {},
+  ): () => void {
+    checkFunction('handler', handler)
+    checkOptions('on', options)
     const { signal } = options
     if (signal?.aborted === true) return () => undefined
-    if (typeof handler !== 'function') {
-      throw new GlueberryError('INVALID_OPTION', `handler must be a function, got ${String(handler)}`)
-    }
     const wanted = types === '*' ? {} : { types: new Set(checkTypes(typeof types === 'string' ? [types] : types)) }
     const off = this.#life.hub.on(wanted, handler as (event: NodeEvent) => unknown)
     const end = (): void => {
@@ -330,10 +392,15 @@ export class Node<S extends string = string> implements AsyncDisposable {
 
   /**
    * Ends in good order: waits until what has come is consumed here, then refuses new sends and waits until what was
-   * sent is consumed there, then stops; at its time-out (`timeouts.drain`) it stops all the same. Never rejects:
-   * the report says what was left.
+   * sent is consumed there, then stops; at its time-out (`timeouts.drain`) it stops all the same. The report says
+   * what was left; `status` events tell of both phases. Rejects for wrong options only.
    */
-  drain(options: Wait & { timeout?: number } = {}): Promise<DrainReport> {
+  drain(options: AbortOptions & { timeout?: number | undefined } = {}): Promise<DrainReport> {
+    try {
+      checkOptions('drain', options)
+    } catch (error) {
+      return Promise.reject(error)
+    }
     return this.#life.drain(options)
   }
 
@@ -369,7 +436,7 @@ export class Node<S extends string = string> implements AsyncDisposable {
   #sendTo(peer: PeerRef, stream: string): Peer {
     this.#life.checkSending()
     const { peers } = this.#life
-    const record = typeof peer === 'string' ? peers.get(peer) : peers.get(toPeerId(peer))
+    const record = peers.find(typeof peer === 'string' ? peer : toPeerId(peer))
     if (record?.accepted !== true) {
       const peerId = toPeerId(peer)
       const blocked = peers.info(peerId)?.blocked !== undefined
@@ -419,6 +486,11 @@ function checkTypes<T extends EventType>(types: readonly T[]): readonly T[] {
     )
   }
   return types
+}
+
+function checkFunction(name: string, value: unknown): void {
+  if (typeof value !== 'function')
+    throw new GlueberryError('INVALID_OPTION', `${name} must be a function, got ${show(value)}`)
 }
 
 function bytesOf(data: Uint8Array | string): Uint8Array {

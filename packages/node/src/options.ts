@@ -1,11 +1,12 @@
-import { inspect } from 'node:util'
 import { isStreamName, MESSAGE_OVERHEAD, NETWORK_NAME_MAX, STREAM_NAMES_MAX } from '@glueberry/wire'
 import type { Libp2pOptions as AllLibp2pOptions } from 'libp2p'
 import { checkMultiaddr, type Multiaddr } from './address.ts'
 import type { AddressBookStore } from './address-book/store.ts'
+import { isObject, show } from './check.ts'
+import type { Clock } from './clock.ts'
 import { GlueberryError } from './errors.ts'
 import { Identity } from './identity.ts'
-import { type Logger, safeLogger, silentLogger } from './observe/logger.ts'
+import { type Logger, safeLogger, silentLogger, stderrLogger } from './observe/logger.ts'
 import type { Metrics } from './observe/metrics.ts'
 import type { PeerId } from './peer-id.ts'
 import type { HandshakePeer, Verdict } from './session/application-handshake.ts'
@@ -16,23 +17,35 @@ export type Libp2pOptions = Pick<Partial<AllLibp2pOptions>, 'transports' | 'serv
 /** How lost peers are tried again. Durations are milliseconds. */
 export interface ReconnectOptions {
   /** After so many attempts in a row without success a peer is given up (`closed`, `gave-up`); −1, the default: never. */
-  maxAttempts?: number
+  maxAttempts?: number | undefined
   /** Before the first attempt after a loss. Default 0: at once. */
-  firstDelay?: number
+  firstDelay?: number | undefined
   /** Before the second one. Default 1 s. */
-  baseDelay?: number
+  baseDelay?: number | undefined
   /** The longest wait. Default 5 min. */
-  maxDelay?: number
+  maxDelay?: number | undefined
   /** By how much each further wait is longer than the one before. Default 2. */
-  factor?: number
-  /** `'full'` (default): any part of the wait, so that many who lost the same peer do not come back together. */
-  jitter?: 'full' | 'none'
+  factor?: number | undefined
+  /**
+   * What chance does to every wait but the first. `'full'` (default) takes any part of it, so that many nodes that lost
+   * the same peer do not come back together; `'none'` all of it; a number from 0 to 1 takes ± so much of it.
+   */
+  jitter?: 'full' | 'none' | number | undefined
+  /** After so many failures in a row an address is tried no more, until it is given again. Default: it always is. */
+  attemptsPerAddress?: number | undefined
   /** In place of all that: how long to wait before an attempt; `Infinity` waits for `connect`. Attempts count from 1. */
-  delay?: (attempt: number, context: { readonly peerId: PeerId; readonly error: GlueberryError }) => number
+  delay?:
+    | ((attempt: number, context: { readonly peerId: PeerId; readonly error: GlueberryError }) => number)
+    | undefined
 }
 
 /** The same, filled in. */
-export type ReconnectSettings = Required<Omit<ReconnectOptions, 'delay'>> & Pick<ReconnectOptions, 'delay'>
+export interface ReconnectSettings extends Numbers<'reconnect'> {
+  readonly factor: number
+  readonly jitter: 'full' | 'none' | number
+  readonly attemptsPerAddress: number
+  readonly delay?: NonNullable<ReconnectOptions['delay']>
+}
 
 /** How a node is made. Durations are milliseconds, sizes bytes. */
 export interface NodeOptions<S extends string> {
@@ -41,82 +54,94 @@ export interface NodeOptions<S extends string> {
   /** Names of the streams that this node accepts, at most `limits.streams`: 1 to 64 characters of `[A-Za-z0-9._-]`. */
   streams: readonly S[]
   /** Multiaddrs to listen on; port 0 takes a free one. Default: none, the node only dials. */
-  listen?: readonly Multiaddr[]
+  listen?: readonly Multiaddr[] | undefined
   /** Nodes of different networks refuse one another. 1 to 64 characters, default `'default'`. */
-  network?: string
+  network?: string | undefined
   /** Decides about each peer, after it has been authenticated. Default: accepts everyone. */
-  handshake?: (peer: HandshakePeer) => Promise<Verdict>
+  handshake?: ((peer: HandshakePeer) => Promise<Verdict>) | undefined
   /**
    * Where peers are kept beyond the program: the path of a JSON file, which no other node may use, or a store of your
    * own. Its peers are connected at start and kept connected. Default: in memory only.
    */
-  addressBook?: string | AddressBookStore
+  addressBook?: string | AddressBookStore | undefined
   /** How lost peers are tried again; `false`: not, `connect` is the program's to call. */
-  reconnect?: false | ReconnectOptions
+  reconnect?: false | ReconnectOptions | undefined
   /** Credit and buffers. */
-  flow?: {
-    /** Credit that a peer gets for one name, in cost: a message costs its size + 256. Default 8 MiB. */
-    window?: number
-    /** What is accepted and kept for a peer that is away. Default 8 MiB. */
-    sendBuffer?: number
-    /** What `send` does when that is full: wait (default), or reject with `BUFFER_FULL`. */
-    overflow?: 'wait' | 'error'
-    /** What one peer's unread messages may take here, and as much may be kept for it while it is connected. Default 64 MiB. */
-    peerBudget?: number
-    /** What all peers' unread messages together may take here, and as much may be kept for all. Default 512 MiB. */
-    nodeBudget?: number
-  }
+  flow?:
+    | {
+        /** Credit that a peer gets for one name, in cost: a message costs its size + 256. Default 8 MiB. */
+        window?: number | undefined
+        /** What is accepted and kept for a peer that is away. Default 8 MiB. */
+        sendBuffer?: number | undefined
+        /** What `send` does when that is full: wait (default), or reject with `BUFFER_FULL`. */
+        overflow?: 'wait' | 'error' | undefined
+        /** What one peer's unread messages may take here, and as much may be kept for it while it is connected. Default 64 MiB. */
+        peerBudget?: number | undefined
+        /** What all peers' unread messages together may take here, and as much may be kept for all. Default 512 MiB. */
+        nodeBudget?: number | undefined
+      }
+    | undefined
   /** How silence is noticed. */
-  heartbeat?: {
-    /** How often a peer is pinged. Default 3 s. */
-    interval?: number
-    /** After how much silence a peer is taken for dead; more than `interval`. Default 9 s. */
-    timeout?: number
-  }
+  heartbeat?:
+    | {
+        /** How often a peer is pinged. Default 3 s. */
+        interval?: number | undefined
+        /** After how much silence a peer is taken for dead; more than `interval`. Default 9 s. */
+        timeout?: number | undefined
+      }
+    | undefined
   /** How long things may take. */
-  timeouts?: {
-    /** For a dial. Default 30 s. */
-    connect?: number
-    /** From an inbound connection to its session's first byte, of which Noise and yamux have 20 s; and from there until the session is established. Default 30 s each. */
-    handshake?: number
-    /** For `drain`. Default 30 s. */
-    drain?: number
-    /** How long messages are kept for a peer that is away and cannot be dialed. Default 10 min. */
-    resume?: number
-    /** How long a refused peer is left alone, and not admitted. Default 60 s. */
-    cooldown?: number
-    /** How long a session's keys are used before they are renewed. Default 1 h, at least 1 s. */
-    session?: number
-  }
+  timeouts?:
+    | {
+        /** For a dial. Default 30 s. */
+        connect?: number | undefined
+        /** From an inbound connection to its session's first byte, of which Noise and yamux have 20 s; and from there until the session is established. Default 30 s each. */
+        handshake?: number | undefined
+        /** For `drain`. Default 30 s. */
+        drain?: number | undefined
+        /** How long messages are kept for a peer that is away and cannot be dialed. Default 10 min. */
+        resume?: number | undefined
+        /** How long a refused peer is left alone, and not admitted. Default 60 s. */
+        cooldown?: number | undefined
+        /** How long a session's keys are used before they are renewed. Default 1 h, at least 1 s. */
+        session?: number | undefined
+      }
+    | undefined
   /** How much of things there may be. */
-  limits?: {
-    /** The largest message, sent or accepted. Default 1 MiB, at most 64 MiB, and it must fit into `flow.window`. */
-    messageSize?: number
-    /** Connections at once. Default 300. */
-    connections?: number
-    /** Inbound connections that are not yet established; one more takes the place of the oldest of the origin that holds most, known peers' last. Default 64. */
-    pendingConnections?: number
-    /** The same, from one IPv4 address or IPv6 /64; one more is refused, unless one of them has taken more than a second. Default 8. */
-    pendingPerAddress?: number
-    /** Calls of `send` that may wait for one peer and name. Default 1,024. */
-    waitingSends?: number
-    /** Events that are kept for one subscriber. Default 100. */
-    eventBuffer?: number
-    /** Metadata of one peer, as JSON. Default 4 KiB. */
-    metadataSize?: number
-    /** Names that this node accepts. Default and largest 64. */
-    streams?: number
-    /** How many bytes a session's keys protect before they are renewed. Default 2^36, at least 64 MiB; more where that is little beside eight largest messages for each name of both sides. */
-    sessionBytes?: number
-  }
-  /** Default: silent. `console` fits; pino takes its arguments the other way round: `info: (text, fields) => pino.info(fields, text)`. */
-  logger?: Logger
+  limits?:
+    | {
+        /** The largest message, sent or accepted. Default 1 MiB, at most 64 MiB, and it must fit into `flow.window`. */
+        messageSize?: number | undefined
+        /** Connections at once. Default 300. */
+        connections?: number | undefined
+        /** Inbound connections that are not yet established; one more takes the place of the oldest of the origin that holds most, known peers' last. Default 64. */
+        pendingConnections?: number | undefined
+        /** The same, from one IPv4 address or IPv6 /64; one more is refused, unless one of them has taken more than a second. Default 8. */
+        pendingPerAddress?: number | undefined
+        /** Bytes that are held for everything that is not established, connections and sessions under way; beyond it the newest stranger goes. Default 16 MiB. */
+        pendingMemory?: number | undefined
+        /** Dials under way at once, apart from those that a call of `connect` waits for. Default 32. */
+        backgroundDials?: number | undefined
+        /** Calls of `send` that may wait for one peer and name. Default 1,024. */
+        waitingSends?: number | undefined
+        /** Events that are kept for one subscriber. Default 100. */
+        eventBuffer?: number | undefined
+        /** Metadata of one peer, as JSON. Default 4 KiB. */
+        metadataSize?: number | undefined
+        /** Names that this node accepts. Default and largest 64. */
+        streams?: number | undefined
+        /** How many bytes a session's keys protect before they are renewed. Default 2^36, at least 64 MiB; more where that is little beside eight largest messages for each name of both sides. */
+        sessionBytes?: number | undefined
+      }
+    | undefined
+  /** Default: warnings and errors go to stderr, each kind at most once in ten seconds; `false`: nowhere. `console` fits; pino takes its arguments the other way round: `info: (text, fields) => pino.info(fields, text)`. */
+  logger?: Logger | false | undefined
   /** What is counted and measured goes there. Default: nowhere. */
-  metrics?: Metrics
+  metrics?: Metrics | undefined
   /** Stops the node when it aborts. */
   signal?: AbortSignal | undefined
   /** Transports and services beyond TCP, as libp2p takes them. On one connection the remote may have 184 streams open, and ask for 128 streams and pings at once and 300 more in each second, those of services included. */
-  libp2p?: Libp2pOptions
+  libp2p?: Libp2pOptions | undefined
 }
 
 /** A group of integer options, filled in. */
@@ -160,6 +185,8 @@ interface Ranges {
     | 'connections'
     | 'pendingConnections'
     | 'pendingPerAddress'
+    | 'pendingMemory'
+    | 'backgroundDials'
     | 'waitingSends'
     | 'eventBuffer'
     | 'metadataSize'
@@ -190,6 +217,8 @@ const RANGES: Ranges = {
     connections: [300, 1, 1_000_000],
     pendingConnections: [64, 1, 1_000_000],
     pendingPerAddress: [8, 1, 1_000_000],
+    pendingMemory: [16 * MiB, 64 * KiB, 64 * 1024 * MiB],
+    backgroundDials: [32, 1, 10_000],
     waitingSends: [1024, 1, 1_000_000],
     eventBuffer: [100, 1, 1_000_000],
     metadataSize: [4 * KiB, 2, 1 * MiB],
@@ -207,7 +236,7 @@ const RANGES: Ranges = {
 /** Options of a group that are no integers; checked by themselves. */
 const OTHERS: Partial<Record<keyof Ranges, readonly string[]>> = {
   flow: ['overflow'],
-  reconnect: ['factor', 'jitter', 'delay'],
+  reconnect: ['factor', 'jitter', 'delay', 'attemptsPerAddress'],
 }
 
 const KNOWN = new Set([
@@ -229,7 +258,7 @@ export function firstWindow({ flow, limits }: Pick<Settings, 'flow' | 'limits'>,
  *
  * @throws GlueberryError `INVALID_OPTION` that names every bad one, what it got and what it wants
  */
-export function verifyOptions(options: NodeOptions<string>): Settings {
+export function verifyOptions(options: NodeOptions<string>, clock: Clock): Settings {
   const problems: string[] = []
   const expect = (holds: boolean, name: string, wanted: string, got: unknown): boolean => {
     if (!holds) problems.push(`${name} must be ${wanted}, got ${show(got)}`)
@@ -244,7 +273,7 @@ export function verifyOptions(options: NodeOptions<string>): Settings {
     options.identity instanceof Identity,
     'identity',
     'an Identity, as Identity.generate() makes one',
-    options.identity,
+    isSecret(options.identity) ? typeof options.identity : options.identity, // a seed is shown to nobody
   )
 
   const group = <G extends keyof Ranges>(name: G): Numbers<G> => {
@@ -269,18 +298,35 @@ export function verifyOptions(options: NodeOptions<string>): Settings {
   }
   const overflow = (isObject(options.flow) ? options.flow.overflow : undefined) ?? 'wait'
   const flow = { ...group('flow'), overflow }
-  const { factor = 2, jitter = 'full', delay } = isObject(options.reconnect) ? options.reconnect : {}
+  const {
+    factor = 2,
+    jitter = 'full',
+    attemptsPerAddress = Number.POSITIVE_INFINITY,
+    delay,
+  } = isObject(options.reconnect) ? options.reconnect : {}
   const reconnect =
     options.reconnect === false
       ? undefined
-      : { ...group('reconnect'), factor, jitter, ...(delay === undefined ? {} : { delay }) }
+      : { ...group('reconnect'), factor, jitter, attemptsPerAddress, ...(delay === undefined ? {} : { delay }) }
   expect(
     typeof factor === 'number' && factor >= 1 && factor <= 1000,
     'reconnect.factor',
     'a number from 1 to 1000',
     factor,
   )
-  expect(jitter === 'full' || jitter === 'none', 'reconnect.jitter', "'full' or 'none'", jitter)
+  expect(
+    jitter === 'full' || jitter === 'none' || (typeof jitter === 'number' && jitter >= 0 && jitter <= 1),
+    'reconnect.jitter',
+    "'full', 'none' or a number from 0 to 1",
+    jitter,
+  )
+  expect(
+    attemptsPerAddress === Number.POSITIVE_INFINITY ||
+      (Number.isInteger(attemptsPerAddress) && attemptsPerAddress >= 1),
+    'reconnect.attemptsPerAddress',
+    'an integer of at least 1',
+    attemptsPerAddress,
+  )
   expect(delay === undefined || typeof delay === 'function', 'reconnect.delay', 'a function', delay)
   const heartbeat = group('heartbeat')
   const timeouts = group('timeouts')
@@ -352,7 +398,8 @@ export function verifyOptions(options: NodeOptions<string>): Settings {
     options.signal,
   )
   expect(options.libp2p === undefined || isObject(options.libp2p), 'libp2p', 'an object', options.libp2p)
-  const logger = options.logger === undefined ? silentLogger : options.logger
+  const logger =
+    options.logger === undefined ? stderrLogger(clock) : options.logger === false ? silentLogger : options.logger
   for (const level of ['debug', 'info', 'warn', 'error'] as const) {
     expect(
       typeof (logger as Partial<Logger> | null)?.[level] === 'function',
@@ -413,10 +460,6 @@ function invalid(problems: readonly string[]): GlueberryError<'INVALID_OPTION'> 
   return new GlueberryError('INVALID_OPTION', problems.join('; '))
 }
 
-function isObject(value: unknown): value is object {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
-
-function show(value: unknown): string {
-  return inspect(value, { depth: 0, breakLength: Number.POSITIVE_INFINITY, maxStringLength: 60 })
+function isSecret(value: unknown): boolean {
+  return typeof value === 'string' || ArrayBuffer.isView(value) || Array.isArray(value)
 }

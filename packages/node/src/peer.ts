@@ -1,12 +1,16 @@
-import type { ByteQueue, DataHeader, Refusal, Setup } from '@glueberry/wire'
+import { type ByteQueue, type DataHeader, INSTANCE_LENGTH, type Refusal, type Setup } from '@glueberry/wire'
 import type { Multiaddr } from './address.ts'
 import type { BookEntry } from './address-book/address-book.ts'
 import { type Cancellable, type Clock, deadline } from './clock.ts'
-import type { Block, Blocklist } from './connection/blocklist.ts'
+import type { Blocklist, PeerBlock } from './connection/blocklist.ts'
 import { PeerConnection } from './connection/connection.ts'
-import type { ConnectionEvent, ConnectionInput, ConnectionState, Retry } from './connection/state.ts'
+import type { Dials } from './connection/dials.ts'
+import type { ConnectionEvent, ConnectionInput, ConnectionState, ReconnectAttempt } from './connection/state.ts'
+import type { DormantPeer, DormantState } from './dormant.ts'
 import { type ErrorCode, GlueberryError } from './errors.ts'
-import type { EventHub, NewEvent, PeerState, Reason } from './events.ts'
+import type { DisconnectReason, EventHub, NewEvent, PeerState } from './events.ts'
+import type { LoopShare } from './loop-share.ts'
+import type { Logger } from './observe/logger.ts'
 import type { PeerStats } from './observe/stats.ts'
 import { BUDGET_SLACK, firstWindow, type Settings } from './options.ts'
 import type { PeerId } from './peer-id.ts'
@@ -19,7 +23,7 @@ import type { ReceivedMessage } from './stream/message.ts'
 import type { SessionPort } from './stream/port.ts'
 import { readDataStream } from './stream/reader.ts'
 import { Receiver } from './stream/receiver.ts'
-import { type Retired, Traffic } from './stream/traffic.ts'
+import { Traffic } from './stream/traffic.ts'
 import { type ByteStream, DATA_PROTOCOL, type Direction, type Link } from './transport.ts'
 
 /** What is known of a peer: a frozen value that stays identical until something changes. */
@@ -37,9 +41,9 @@ export interface PeerInfo {
   /** As `addPeer` was told. */
   readonly metadata: Readonly<Record<string, string>>
   /** The next attempt to reach it. */
-  readonly retry?: Retry
+  readonly retry?: ReconnectAttempt
   /** Blocked with `blockPeer`. */
-  readonly blocked?: Block
+  readonly blocked?: PeerBlock
 }
 
 const NO_METADATA: Readonly<Record<string, string>> = Object.freeze({})
@@ -50,23 +54,38 @@ export interface PeerContext {
   readonly clock: Clock
   readonly hub: EventHub
   readonly delivery: Delivery
+  readonly loop: LoopShare
   readonly budget: Budget
   /** What is kept for all peers. */
   readonly kept: Kept
   readonly blocklist: Blocklist
   readonly session: SessionContext
+  readonly dials: Dials
   readonly ownPeerId: PeerId
   names(): ReadonlySet<string>
   /** The node drains: no new credit for names whose inbox is not empty. */
   draining(): boolean
-  setup(): Omit<Setup, 'ended'>
+  setup(): Omit<Setup, 'ended' | 'instance'>
   dial(peerId: PeerId, address: string, signal: AbortSignal): Promise<Link>
   /** What `getPeer` shows of it has changed. */
   changed(): void
+  /** Its state has become another. */
+  counted(before: PeerState | undefined, after: PeerState | undefined): void
+  /** The node has as many connections as it takes. */
+  full(): boolean
   /** A session is established. */
   seen(peer: Peer): void
+  /** A stranger is away, and nothing is kept for it: little of it has to be remembered. */
+  rests(peer: Peer): void
   /** It is closed, or was a stranger that came to nothing. */
   gone(peer: Peer): void
+}
+
+/** What an earlier record of the peer has left. */
+export interface Earlier {
+  readonly stats: PeerStats | undefined
+  readonly state: DormantState | undefined
+  readonly dormant: DormantPeer | undefined
 }
 
 /** Why a peer is let go, as the `closed` event says it, and what that means for who waits. */
@@ -93,31 +112,36 @@ export class Peer {
   #info: PeerInfo | undefined // until something changes
   #warnedOfInbox = false
   #warnedOfDeadlock = false
+  /** This node's instance, as this peer knows it: another record of the peer is another one, so no sequence comes twice. */
+  readonly #instance: Uint8Array
+  /** As it is counted among all peers. */
+  #counted: PeerState | undefined
   readonly #stats = { messagesSent: 0, messagesReceived: 0, bytesSent: 0, bytesReceived: 0, redelivered: 0 }
   /** Established ones, with those of an earlier record. */
   #sessions = 0
   /** Of this record. */
   #wasEstablished = false
   #connectedSince: number | undefined
-  #lastReason: Reason | undefined
+  #lastReason: DisconnectReason | undefined
 
-  /**
-   * @param retired what an earlier record of this peer left, when it was closed
-   * @param before its statistics
-   */
-  constructor(peerId: PeerId, context: PeerContext, retired: Retired | undefined, before: PeerStats | undefined) {
+  constructor(peerId: PeerId, context: PeerContext, earlier: Earlier) {
     this.peerId = peerId
     this.#context = context
-    if (before !== undefined) {
-      const { messagesSent, messagesReceived, bytesSent, bytesReceived, redelivered } = before
+    const { stats, state: remembered } = earlier
+    if (stats !== undefined) {
+      const { messagesSent, messagesReceived, bytesSent, bytesReceived, redelivered } = stats
       this.#stats = { messagesSent, messagesReceived, bytesSent, bytesReceived, redelivered }
-      this.#sessions = before.reconnects + 1
-      this.#lastReason = before.lastReason
+      this.#sessions = stats.reconnects + 1
+      this.#lastReason = stats.lastReason
     }
+    this.#known = remembered !== undefined
+    this.#wasEstablished = remembered !== undefined
+    this.#instance = remembered?.instance ?? context.clock.randomBytes(INSTANCE_LENGTH)
     const { settings, clock, delivery, budget, kept, ownPeerId } = context
     const { flow, limits, timeouts } = settings
     const receiver = new Receiver({
       peerId,
+      remembered: remembered?.receiver,
       clock,
       budget: new Budget(flow.peerBudget + BUDGET_SLACK, budget),
       messageSize: limits.messageSize,
@@ -130,7 +154,7 @@ export class Peer {
     })
     this.traffic = new Traffic({
       peerId,
-      retired,
+      remembered: remembered?.traffic,
       clock,
       receiver,
       messageSize: limits.messageSize,
@@ -157,15 +181,22 @@ export class Peer {
         attach: (session) => this.#attach(session),
         detach: (orderly) => this.traffic.detach(orderly),
         acknowledge: (acknowledgements) => this.traffic.acknowledge(acknowledgements),
-        acknowledgements: () => receiver.acknowledgements(),
+        failed: (failures) => this.traffic.failed(failures),
+        withdrawn: (names) => this.traffic.withdrawn(names),
+        due: () => receiver.acknowledgements(),
       },
       dial: (address, signal) => context.dial(peerId, address, signal),
-      setup: context.setup,
+      setup: () => ({ ...context.setup(), instance: this.#instance }),
+      known: () => this.#entry !== undefined || this.#wasEstablished,
+      dials: context.dials,
+      allowance: earlier.dormant?.allowance,
+      outage: earlier.dormant?.outage === true,
       refuses: () => this.#refuses(),
       changed: (state, events, input) => this.#changed(state, events, input),
       gaveUp: () => this.close('gave-up'),
       idle: () => this.#idle(),
     })
+    this.#count(this.connection.state.name)
   }
 
   get info(): PeerInfo {
@@ -202,12 +233,10 @@ export class Peer {
     return this.#sessions > 0
   }
 
-  /** Whether nobody would miss it: away, not in the book, and nothing of it is here. */
-  get evictable(): boolean {
-    const away = this.connection.state.name === 'disconnected' && !this.connection.busy
-    return (
-      away && this.#entry === undefined && this.traffic.receiver.held === 0 && this.traffic.buffered().messages === 0
-    )
+  /** What is to be remembered of it while it rests. */
+  get dormantState(): DormantState {
+    const { receiver, remembered } = this.traffic
+    return { instance: this.#instance, receiver: receiver.remembered, traffic: remembered }
   }
 
   /** Whether messages are accepted for it: it is in the address book, was established once, or is about to be. */
@@ -228,6 +257,11 @@ export class Peer {
     await this.connection.connect(addresses, signal)
   }
 
+  /** It has come back from its rest, and is away. */
+  wait(): void {
+    this.#rest()
+  }
+
   /** What `info` shows may have changed. */
   touch(): void {
     this.#info = undefined
@@ -238,7 +272,7 @@ export class Peer {
     stream: string,
     data: Uint8Array,
     options: { readonly confirm: boolean; readonly signal: AbortSignal | undefined },
-  ): Promise<void> {
+  ): Promise<number> {
     this.#mayKeep()
     const sent = this.traffic.send(stream, data, options)
     if (!this.#warnedOfDeadlock && this.traffic.blocked(stream)) this.#warnOfDeadlock(stream)
@@ -258,22 +292,33 @@ export class Peer {
     header: DataHeader,
     chunks: AsyncIterable<Uint8Array>,
     queue: ByteQueue,
+    begun: () => void,
   ): Promise<void> {
-    const { clock } = this.#context
+    const { clock, settings, loop } = this.#context
     const { receiver } = this.traffic
     try {
       const opener = session.keys.opener(header.number)
       await readDataStream(chunks, queue, {
         peerId: this.peerId,
-        now: () => clock.now(),
+        clock,
+        timeout: settings.timeouts.handshake,
+        loop,
         open: (record) => opener.open(record),
         heard: (bytes) => session.heard(bytes),
-        opened: (open) => receiver.open(open),
+        opened: (open) => {
+          begun()
+          return receiver.open(open)
+        },
         arrived: (inbox, messages, bytes, redelivered) => {
           this.#stats.messagesReceived += messages
           this.#stats.bytesReceived += bytes
           this.#stats.redelivered += redelivered
           receiver.arrived(inbox)
+        },
+        partial: (inbox, bytes) => (session.ended ? undefined : receiver.partial(inbox, bytes)),
+        late: (error) => {
+          session.fail(error)
+          stream.abort(error)
         },
       })
       await stream.closeWrite()
@@ -283,10 +328,37 @@ export class Peer {
     }
   }
 
-  /** The application has consumed a message. */
-  settle(inbox: Inbox, message: ReceivedMessage): void {
-    this.traffic.receiver.settle(inbox, message)
-    if (this.#expired && this.traffic.receiver.held === 0 && !this.connection.busy) this.close('expired')
+  /** Resolves when `trySend` would accept a small message. @throws GlueberryError where `send` would reject */
+  writable(stream: string, signal: AbortSignal | undefined): Promise<void> {
+    this.#mayKeep()
+    return this.traffic.writable(stream, signal)
+  }
+
+  /** One more name is accepted. */
+  accept(name: string): void {
+    this.connection.announceStreams([name])
+    if (!this.traffic.receiver.accept(name)) this.connection.restart()
+  }
+
+  /** A name is accepted no longer. */
+  withdraw(name: string): void {
+    this.connection.withdrawStreams([name])
+    const inbox = this.traffic.receiver.withdraw(name)
+    if (inbox !== undefined) this.#context.delivery.withdraw(inbox)
+  }
+
+  /** Forgets addresses. */
+  removeAddresses(addresses: readonly Multiaddr[]): void {
+    this.connection.removeAddresses(addresses)
+    this.touch()
+  }
+
+  /** The application has consumed a message; `failed`: without success. */
+  settle(inbox: Inbox, message: ReceivedMessage, failed: boolean): void {
+    this.traffic.receiver.settle(inbox, message, failed)
+    if (this.traffic.receiver.held > 0) return
+    if (this.#expired && !this.connection.busy) this.close('expired')
+    else if (this.connection.state.name === 'disconnected') this.#rest()
   }
 
   /** Lets the peer go: everything ends, everyone who waits is told. */
@@ -295,14 +367,14 @@ export class Peer {
     this.#expired = false
     this.traffic.abandon(code, message) // before the session goes: who waits must not be accepted for a later one
     const error = new GlueberryError(code, message, { peerId: this.peerId })
-    // `disconnected` means: do not call back. From a block that ends it may.
-    const mayReturn = reason === 'stopped' || this.#context.blocklist.get(this.peerId)?.until !== undefined
+    // `disconnected` means: do not call back. From a block it may: that may end.
+    const mayReturn = reason === 'stopped' || reason === 'blocked'
     this.connection.disconnect(mayReturn ? 'stopped' : 'disconnected', error)
     for (const inbox of this.traffic.receiver.inboxes) this.#context.delivery.withdraw(inbox)
     this.traffic.receiver.clear()
     this.connection.dispose(error)
     if (this.#known) this.connection.close(reason)
-    this.#stopExpiry()
+    this.#leave()
     this.#context.gone(this)
   }
 
@@ -343,21 +415,24 @@ export class Peer {
   }
 
   #refuses(): Refusal | undefined {
-    return this.#context.blocklist.get(this.peerId) === undefined
-      ? undefined
-      : { code: 'blocked', reason: 'it has blocked this node' }
+    const { blocklist, full } = this.#context
+    if (blocklist.get(this.peerId) !== undefined) return { code: 'blocked', reason: 'it has blocked this node' }
+    if (!this.connection.ready && full()) return { code: 'busy', reason: 'it has as many connections as it takes' }
+    return undefined
   }
 
   #changed(state: ConnectionState, events: readonly ConnectionEvent[], input: ConnectionInput): void {
     const { clock, session } = this.#context
+    const { logger } = session
     const reason = 'reason' in input ? input.reason : undefined
-    session.logger.debug(`peer is ${state.name}`, {
+    const known = this.#known
+    logger.debug(`peer is ${state.name}`, {
       peerId: this.peerId,
       input: input.type,
       ...(reason === undefined ? {} : { reason: typeof reason === 'string' ? reason : reason.kind }),
-      ...(typeof reason === 'object' && reason.error !== undefined ? { error: reason.error.message } : {}),
       ...(state.retry === undefined ? {} : { attempt: state.retry.attempt }),
     })
+    this.#count(state.name)
     this.touch()
     for (const event of events) {
       if (event.type === 'established') {
@@ -371,6 +446,7 @@ export class Peer {
         this.#connectedSince = undefined
       }
       this.#emit(event)
+      tell(logger, this.peerId, event, known || this.#known)
     }
     if (state.name === 'established' && this.#context.draining()) this.connection.drain()
     if (state.name === 'established' || state.name === 'draining') {
@@ -384,8 +460,38 @@ export class Peer {
 
   /** Nothing is going on that could lead to a session, whatever state that leaves. */
   #idle(): void {
-    if (this.#known && this.connection.state.name === 'disconnected') this.#startExpiry()
+    if (this.#known && this.connection.state.name === 'disconnected') this.#rest()
     else this.#dropStranger()
+  }
+
+  /** It is away: waits for it, with little memory where little is to be remembered; once what is going on is complete. */
+  #rest(): void {
+    this.#startExpiry()
+    queueMicrotask(() => this.#restNow())
+  }
+
+  #restNow(): void {
+    const { traffic, connection } = this
+    if (this.#counted !== 'disconnected') return // it has come back, or is gone
+    const { receiver } = traffic
+    const keeps = receiver.held > 0 || receiver.hasFailures || traffic.buffered().messages > 0
+    const found = this.#entry !== undefined || connection.addresses.length > 0 || !this.#wasEstablished
+    if (keeps || found || connection.busy || this.#expired) return
+    connection.dispose(new GlueberryError('CONNECT_FAILED', 'the peer is away', { peerId: this.peerId }))
+    this.#leave()
+    this.#context.rests(this)
+  }
+
+  /** This record is no longer one of the node's peers. */
+  #leave(): void {
+    this.#stopExpiry()
+    this.#count(undefined)
+  }
+
+  #count(state: PeerState | undefined): void {
+    if (state === this.#counted) return
+    this.#context.counted(this.#counted, state)
+    this.#counted = state
   }
 
   /** Of who was never established, and nobody asked for, nothing is kept but a cooldown. */
@@ -394,6 +500,7 @@ export class Peer {
     this.connection.dispose(
       new GlueberryError('CONNECT_FAILED', 'the attempt came to nothing', { peerId: this.peerId }),
     )
+    this.#leave()
     this.#context.gone(this)
   }
 
@@ -430,13 +537,11 @@ export class Peer {
   #offer(inbox: Inbox, delivery: Delivery): void {
     if (inbox.full && !this.#warnedOfInbox && !delivery.hasConsumer(inbox.name)) {
       this.#warnedOfInbox = true
-      this.#context.session.logger.warn(
-        `nobody takes the messages on ${JSON.stringify(inbox.name)}: their sender waits`,
-        {
-          peerId: this.peerId,
-          hint: 'read them with messages() or handle()',
-        },
-      )
+      this.#context.session.logger.warn('nobody takes the messages on a stream: their sender waits', {
+        stream: inbox.name,
+        peerId: this.peerId,
+        hint: 'read them with messages() or handle()',
+      })
     }
     delivery.offer(inbox)
   }
@@ -445,18 +550,40 @@ export class Peer {
     for (const inbox of this.traffic.receiver.inboxes) {
       if (!inbox.full) continue
       this.#warnedOfDeadlock = true
-      this.#context.session.logger.warn(
-        `a send on ${JSON.stringify(stream)} waits for ${this.peerId}, whose messages on ${JSON.stringify(inbox.name)} nobody takes here`,
-        {
-          peerId: this.peerId,
-          hint: 'two programs that both send before they read wait for each other: read in another loop',
-        },
-      )
+      this.#context.session.logger.warn('a send waits for a peer whose own messages nobody takes here', {
+        peerId: this.peerId,
+        stream,
+        untaken: inbox.name,
+        hint: 'two programs that both send before they read wait for each other: read in another loop',
+      })
       return
     }
   }
 
   #emit(event: ConnectionEvent | Omit<Extract<NewEvent, { type: 'skipped' | 'undelivered' }>, 'peerId'>): void {
     this.#context.hub.emit({ ...event, peerId: this.peerId } as NewEvent)
+  }
+}
+
+/** An event as an operator reads it: what was reached, what was lost and why, how long it waits. Strangers that come to nothing are left out. */
+function tell(logger: Logger, peerId: PeerId, event: ConnectionEvent, known: boolean): void {
+  if (!known) return
+  switch (event.type) {
+    case 'established':
+      return logger.info('peer is established', { peerId, resumed: event.resumed })
+    case 'disconnected': {
+      const { kind, error } = event.reason
+      return logger.info('peer is lost', {
+        peerId,
+        reason: kind,
+        ...(error === undefined ? {} : { error: error.message }),
+      })
+    }
+    case 'reconnecting':
+      return logger.info('peer is tried again', { peerId, attempt: event.attempt, delay: Math.round(event.delay) })
+    case 'cooldown':
+      return logger.info('peer is left alone after a refusal', { peerId, until: new Date(event.until).toISOString() })
+    case 'closed':
+      return logger.info('peer is given up', { peerId, reason: event.reason })
   }
 }

@@ -1,24 +1,27 @@
-import { IdentityKeys, INSTANCE_LENGTH } from '@glueberry/wire'
+import { IdentityKeys } from '@glueberry/wire'
 import { type Multiaddr, originOf, type Target } from './address.ts'
 import type { AddressBook, BookEntry } from './address-book/address-book.ts'
 import type { Clock } from './clock.ts'
 import { Admission } from './connection/admission.ts'
-import { Blocklist } from './connection/blocklist.ts'
+import { Blocklist, type PeerBlock } from './connection/blocklist.ts'
 import { noAddress } from './connection/connection.ts'
+import { Dials } from './connection/dials.ts'
+import { type DormantPeer, NameNumbers, pack, unpack } from './dormant.ts'
 import { GlueberryError } from './errors.ts'
 import type { EventHub, PeerState } from './events.ts'
+import { Expiring } from './expiring.ts'
 import { seedOf } from './identity.ts'
 import { Inbound } from './inbound.ts'
-import { Departed } from './observe/departed.ts'
+import type { LoopShare } from './loop-share.ts'
 import type { Meter } from './observe/metrics.ts'
 import type { PeerStats } from './observe/stats.ts'
 import { BUDGET_SLACK, budgetProblems, firstWindow, type Settings } from './options.ts'
 import { Peer, type PeerContext, type PeerInfo } from './peer.ts'
 import type { PeerId } from './peer-id.ts'
+import { PendingMemory } from './pending-memory.ts'
 import { Budget } from './stream/budget.ts'
 import type { Delivery } from './stream/delivery.ts'
 import { Kept } from './stream/kept.ts'
-import type { Retired } from './stream/traffic.ts'
 import type { Host } from './transport.ts'
 import { AGENT } from './version.ts'
 
@@ -29,23 +32,35 @@ export interface PeersOptions {
   readonly delivery: Delivery
   readonly book: AddressBook
   readonly meter: Meter | undefined
+  readonly loop: LoopShare
+  /** Something went wrong here that no call can be told of. */
+  report(error: GlueberryError): void
   /** The host, while the node runs. */
   host(): Host
 }
 
-/** Peers that are known and not in the book, at most; of those that are away and have nothing here the least recently seen goes first. */
-const PEERS_MAX = 10_000
+/** Strangers that are away and for which nothing is kept: how many are remembered; the one that left first is forgotten first. */
+const DORMANT_MAX = 10_000
+/** How long statistics of peers that are gone are kept, in milliseconds, and of how many. */
+const [STATS_KEPT, STATS_MAX] = [3_600_000, 10_000]
 
 /** All peers of a node: who is who, and the names that are accepted from them. */
 export class Peers {
   readonly #options: PeersOptions
   /** The least recently seen first. */
   readonly #peers = new Map<PeerId, Peer>()
-  readonly #departed: Departed
-  /** Sequence numbers of peers that were let go: an instance never uses one twice. */
-  readonly #retired = new Map<PeerId, Retired>()
+  /** Statistics of peers that are gone. */
+  readonly #departed: Expiring<PeerId, PeerStats>
+  /** Strangers that are away, in little memory. */
+  readonly #dormant: Expiring<PeerId, DormantPeer>
+  readonly #nameNumbers = new NameNumbers()
+  readonly #counts: Record<PeerState, number> = { ...NONE }
+  /** Connections of peers that are gone and on their way out. */
+  readonly #closing = new Set<Promise<void>>()
+  readonly #dials: Dials
   readonly #names: Set<string>
   readonly #budget: Budget
+  readonly #kept: Kept
   readonly #blocklist: Blocklist
   readonly #admission: Admission
   /** What comes in from the host. */
@@ -62,35 +77,47 @@ export class Peers {
     const { settings, clock, hub, delivery } = options
     const { identity, limits, timeouts, network, heartbeat, handshake, logger } = settings
     this.#names = new Set(settings.streams)
-    this.#departed = new Departed(clock)
+    this.#departed = new Expiring({ clock, keep: STATS_KEPT, max: STATS_MAX })
+    this.#dormant = new Expiring({
+      clock,
+      keep: timeouts.resume,
+      max: DORMANT_MAX,
+      expired: (peerId) => this.#closeDormant(peerId, 'expired'),
+    })
+    this.#dials = new Dials(clock, limits.backgroundDials)
+    const pending = new PendingMemory(limits.pendingMemory)
     this.#budget = new Budget(settings.flow.nodeBudget + BUDGET_SLACK)
     this.#blocklist = new Blocklist(clock, (peerId) => this.#unblocked(peerId).catch(() => {})) // reported
     this.#admission = new Admission({
       clock,
       max: limits.pendingConnections,
       maxPerOrigin: limits.pendingPerAddress,
+      memory: pending,
       timeout: timeouts.handshake,
     })
     this.inbound = new Inbound({
+      clock,
+      timeout: timeouts.handshake,
       admission: this.#admission,
       stopped: () => this.#stopped,
       admits: (peerId) => this.#blocklist.get(peerId) === undefined,
       obtain: (peerId) => this.#obtain(peerId),
       get: (peerId) => this.#peers.get(peerId),
-      names: () => this.#names.size,
       addresses: (addresses) => hub.emit({ type: 'addresses', addresses }),
     })
     const seed = seedOf(identity)
     this.#keys = new IdentityKeys(seed)
     seed.fill(0)
-    const instance = clock.randomBytes(INSTANCE_LENGTH)
+    this.#kept = new Kept(settings.flow.nodeBudget + BUDGET_SLACK)
     this.#context = {
       settings,
       clock,
       hub,
       delivery,
       budget: this.#budget,
-      kept: new Kept(settings.flow.nodeBudget + BUDGET_SLACK),
+      kept: this.#kept,
+      loop: options.loop,
+      dials: this.#dials,
       blocklist: this.#blocklist,
       ownPeerId: identity.peerId,
       session: {
@@ -99,17 +126,18 @@ export class Peers {
         keys: this.#keys,
         network,
         handshakeTimeout: timeouts.handshake,
+        ownPeerId: identity.peerId,
+        pending,
         heartbeat,
         keyLife: { age: timeouts.session, bytes: limits.sessionBytes },
         handshake,
-        report: (error) => hub.emit({ type: 'error', error }),
+        report: options.report,
         measured: (roundTrip) => options.meter?.roundTrip(roundTrip),
       },
       names: () => this.#names,
       draining: () => this.#draining,
       setup: () => ({
         type: 'setup',
-        instance,
         agent: AGENT,
         streams: [...this.#names],
         largestMessage: limits.messageSize,
@@ -120,13 +148,27 @@ export class Peers {
       changed: () => {
         this.#list = undefined
       },
+      counted: (before, after) => {
+        if (before !== undefined) this.#counts[before]--
+        if (after !== undefined) this.#counts[after]++
+      },
+      full: () => {
+        const { connected, established, draining } = this.#counts
+        return connected + established + draining >= limits.connections
+      },
       seen: (peer) => this.#seen(peer),
+      rests: (peer) => this.#rest(peer),
       gone: (peer) => this.#forget(peer),
     }
   }
 
   get(peerId: PeerId): Peer | undefined {
     return this.#peers.get(peerId)
+  }
+
+  /** The same, of one that rests too. */
+  find(peerId: PeerId): Peer | undefined {
+    return this.#peers.get(peerId) ?? (this.#dormant.get(peerId) === undefined ? undefined : this.#obtain(peerId))
   }
 
   /** Names that this node accepts. */
@@ -138,18 +180,14 @@ export class Peers {
     return this.#peers.values()
   }
 
-  /** Cost of all messages that are held here. */
+  /** Cost of all messages that are held here: their bytes, and 256 for each. */
   get held(): number {
-    let held = 0
-    for (const peer of this.#peers.values()) held += peer.traffic.receiver.held
-    return held
+    return this.#budget.held
   }
 
-  /** Bytes that are kept for all peers. */
+  /** Cost of all messages that are kept for peers. */
   get buffered(): number {
-    let buffered = 0
-    for (const peer of this.#peers.values()) buffered += peer.traffic.buffered().bytes
-    return buffered
+    return this.#kept.cost
   }
 
   statsOf(peerId: PeerId): PeerStats | undefined {
@@ -158,7 +196,7 @@ export class Peers {
 
   /** Of everyone, and of those who went in the last hour. */
   allStats(): Map<PeerId, PeerStats> {
-    return new Map([...this.#departed.entries(), ...[...this.#peers].map(([id, { stats }]) => [id, stats] as const)])
+    return new Map([...this.#departed, ...[...this.#peers].map(([id, { stats }]) => [id, stats] as const)])
   }
 
   *stats(): Generator<[Peer, PeerStats]> {
@@ -166,26 +204,21 @@ export class Peers {
   }
 
   info(peerId: PeerId): PeerInfo | undefined {
-    return this.#peers.get(peerId)?.info ?? this.list().find((info) => info.peerId === peerId)
+    const peer = this.#peers.get(peerId)
+    if (peer !== undefined) return peer.info
+    const blocked = this.#blocklist.get(peerId)
+    return blocked === undefined && this.#dormant.get(peerId) === undefined ? undefined : away(peerId, blocked)
   }
 
   /** Every known peer; the same list until something changes. */
   list(): readonly PeerInfo[] {
     if (this.#list === undefined) {
       const infos = [...this.#peers.values()].map((peer) => peer.info)
+      for (const [peerId] of this.#dormant) infos.push(away(peerId, this.#blocklist.get(peerId)))
       for (const peerId of this.#blocklist.peerIds) {
         const blocked = this.#blocklist.get(peerId)
-        if (this.#peers.has(peerId) || blocked === undefined) continue
-        infos.push(
-          Object.freeze({
-            peerId,
-            state: 'disconnected',
-            saved: false,
-            addresses: Object.freeze([]),
-            metadata: Object.freeze({}),
-            blocked,
-          }),
-        )
+        if (blocked === undefined || this.#peers.has(peerId) || this.#dormant.get(peerId) !== undefined) continue
+        infos.push(away(peerId, blocked))
       }
       this.#list = Object.freeze(infos)
     }
@@ -194,23 +227,12 @@ export class Peers {
 
   /** How many peers are in each state. */
   count(): Record<PeerState, number> {
-    const count: Record<PeerState, number> = {
-      disconnected: 0,
-      connecting: 0,
-      connected: 0,
-      established: 0,
-      reconnecting: 0,
-      cooldown: 0,
-      draining: 0,
-      closed: 0,
-    }
-    for (const peer of this.#peers.values()) count[peer.connection.state.name]++
-    return count
+    return { ...this.#counts, disconnected: this.#counts.disconnected + this.#dormant.size }
   }
 
   async connect({ peerId, addresses }: Target, signal: AbortSignal | undefined): Promise<void> {
     this.#checkPeer(peerId)
-    if (addresses.length === 0 && !this.#peers.has(peerId)) throw noAddress(peerId)
+    if (addresses.length === 0 && this.find(peerId) === undefined) throw noAddress(peerId)
     await this.#obtain(peerId).connect(addresses, signal)
   }
 
@@ -289,10 +311,20 @@ export class Peers {
       )
     }
     this.#names.add(name)
-    for (const peer of this.#peers.values()) {
-      peer.connection.announceStreams([name])
-      peer.traffic.receiver.accept(name)
-    }
+    for (const peer of this.#peers.values()) peer.accept(name)
+  }
+
+  /** Accepts a name no longer: what waits on it is dropped, and its senders are told. */
+  removeName(name: string): void {
+    if (!this.#names.delete(name)) return
+    for (const peer of this.#peers.values()) peer.withdraw(name)
+  }
+
+  /** Forgets addresses of a peer, in the address book too. Resolves when the book is written. */
+  async removeAddresses(peerId: PeerId, addresses: readonly Multiaddr[]): Promise<void> {
+    this.#checkAlive()
+    this.#peers.get(peerId)?.removeAddresses(addresses)
+    await this.#options.book.removeAddresses(peerId, addresses)
   }
 
   /** Begins to drain: peers that come later too are granted nothing beyond what they need. */
@@ -316,7 +348,18 @@ export class Peers {
   connectWanted(): void {
     this.#running = true
     this.#blocklist.start()
-    for (const peer of this.#peers.values()) if (this.#isWanted(peer.peerId)) this.#keep(peer)
+    const { entries } = this.#options.book
+    // Their dials wait in this order: a peer that was here before is likely to be there.
+    const wanted = [...this.#peers.values()].filter((peer) => this.#isWanted(peer.peerId))
+    const seen = (peer: Peer): number => entries.get(peer.peerId)?.lastSeen ?? 0
+    for (const peer of wanted.sort((a, b) => seen(b) - seen(a))) this.#keep(peer)
+  }
+
+  /** Peers of the book that were to be connected and never were, since the node began. */
+  get neverEstablished(): readonly PeerId[] {
+    return [...this.#peers.values()]
+      .filter((peer) => this.#isWanted(peer.peerId) && !peer.hasHistory)
+      .map(({ peerId }) => peerId)
   }
 
   /** Lets everyone go. Resolves when every connection is closed. */
@@ -325,21 +368,29 @@ export class Peers {
     this.#running = false
     const peers = [...this.#peers.values()]
     for (const peer of peers) peer.close('stopped')
+    for (const [peerId] of [...this.#dormant]) {
+      this.#dormant.take(peerId)
+      this.#closeDormant(peerId, 'stopped')
+    }
+    this.#dials.close()
     this.#blocklist.stop()
     this.#departed.close()
-    await Promise.all(peers.map((peer) => peer.connection.closed()))
+    this.#dormant.close()
+    await Promise.all([...peers.map((peer) => peer.connection.closed()), ...this.#closing])
     this.#keys.destroy()
   }
 
   #obtain(peerId: PeerId): Peer {
     let peer = this.#peers.get(peerId)
     if (peer === undefined) {
-      if (this.#peers.size - this.#options.book.entries.size >= PEERS_MAX) this.#evict()
-      const before = this.#departed.take(peerId)
-      peer = new Peer(peerId, this.#context, this.#retired.get(peerId), before)
-      if (before !== undefined) this.#options.meter?.inherit(peer, before)
+      const dormant = this.#dormant.take(peerId)
+      const stats = this.#departed.take(peerId)
+      const state = dormant && unpack(dormant.text, this.#nameNumbers)
+      peer = new Peer(peerId, this.#context, { stats, state, dormant })
+      if (stats !== undefined) this.#options.meter?.inherit(peer, stats)
       this.#peers.set(peerId, peer)
       this.#list = undefined
+      if (dormant !== undefined) peer.wait()
     }
     return peer
   }
@@ -361,10 +412,6 @@ export class Peers {
     if (peerId === this.#options.settings.identity.peerId) {
       throw new GlueberryError('INVALID_PEER_ID', `${peerId} is this node itself`, { peerId })
     }
-  }
-
-  #evict(): void {
-    for (const peer of this.#peers.values()) if (peer.evictable) return peer.close('expired')
   }
 
   /** A session with it is established. */
@@ -397,7 +444,7 @@ export class Peers {
 
   /** Lets a peer go and waits until its connection is closed. */
   async #letGo(peerId: PeerId, reason: 'removed' | 'blocked'): Promise<void> {
-    const peer = this.#peers.get(peerId)
+    const peer = this.find(peerId)
     peer?.close(reason)
     await peer?.connection.closed()
   }
@@ -415,17 +462,68 @@ export class Peers {
     this.#peers.get(peerId)?.touch()
   }
 
+  #rest(peer: Peer): void {
+    if (!this.#leave(peer)) return
+    const { allowance, state } = peer.connection
+    this.#dormant.put(peer.peerId, {
+      text: pack(peer.dormantState, this.#nameNumbers),
+      outage: state.outage === true,
+      allowance,
+    })
+  }
+
   #forget(peer: Peer): void {
-    if (this.#peers.get(peer.peerId) !== peer) return
-    this.#peers.delete(peer.peerId)
-    const { stats } = peer
-    this.#options.meter?.collect(peer, stats)
-    if (peer.hasHistory) this.#departed.put(peer.peerId, stats)
-    const retired = peer.traffic.retire()
-    if (retired !== undefined) this.#retired.set(peer.peerId, retired)
-    this.#list = undefined
+    if (!this.#leave(peer)) return
     // Who is in the book is known, whatever becomes of a connection: blocked, or given up.
     const entry = this.#options.book.entries.get(peer.peerId)
     if (entry !== undefined && !this.#stopped) this.#obtain(peer.peerId).saved(entry)
   }
+
+  /** Keeps of a peer only its statistics, and waits for its connections in the background. */
+  #leave(peer: Peer): boolean {
+    const { peerId, stats, connection } = peer
+    if (this.#peers.get(peerId) !== peer) return false
+    this.#peers.delete(peerId)
+    this.#options.meter?.collect(peer, stats)
+    if (peer.hasHistory) {
+      const { lastReason, ...rest } = stats
+      // Without its error, which keeps a stack and a cause.
+      this.#departed.put(peerId, {
+        ...rest,
+        ...(lastReason === undefined ? {} : { lastReason: { kind: lastReason.kind } }),
+      })
+    }
+    const closing = connection.closed().finally(() => this.#closing.delete(closing))
+    this.#closing.add(closing)
+    this.#list = undefined
+    return true
+  }
+
+  #closeDormant(peerId: PeerId, reason: 'expired' | 'stopped'): void {
+    this.#list = undefined
+    this.#options.hub.emit({ type: 'closed', peerId, reason })
+  }
+}
+
+const NONE: Readonly<Record<PeerState, number>> = {
+  disconnected: 0,
+  connecting: 0,
+  connected: 0,
+  established: 0,
+  reconnecting: 0,
+  cooldown: 0,
+  draining: 0,
+  closed: 0,
+}
+
+/** What is known of a peer that has no record of its own: blocked, or at rest. */
+function away(peerId: PeerId, blocked: PeerBlock | undefined): PeerInfo {
+  return Object.freeze({
+    peerId,
+    state: 'disconnected',
+    saved: false,
+    addresses: Object.freeze([]),
+    metadata: Object.freeze({}),
+    ...(blocked === undefined ? {} : { blocked }),
+  })
 }

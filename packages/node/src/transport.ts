@@ -45,6 +45,8 @@ export interface Link {
 export interface AdmissionSlot {
   /** From here on the session's own time-out ends it. */
   sessionBegan(): void
+  /** So many bytes more are kept for it, or less. */
+  hold(bytes: number): void
   release(): void
 }
 
@@ -63,7 +65,7 @@ export interface HostHandlers {
 /** What dials and listens. */
 export interface Host {
   start(handlers: HostHandlers): Promise<void>
-  /** Closes everything. Never rejects; harmless before `start` has ended. */
+  /** Closes everything; harmless before `start` has ended. Rejects when a part could not be closed. */
   stop(): Promise<void>
   /** Complete multiaddrs, `/p2p/…` included. */
   readonly addresses: readonly string[]

@@ -1,14 +1,15 @@
+import { ByteQueue } from '@glueberry/wire'
+
 /** What has come on a stream and is not yet read, and how the stream ended. One reader. */
 export class Unread {
   readonly #over = Promise.withResolvers<void>()
-  #chunks: Uint8Array[] = []
-  #bytes = 0
+  readonly #queue = new ByteQueue()
   #ended = false
   #error: Error | undefined
   #wake: (() => void) | undefined
 
   get bytes(): number {
-    return this.#bytes
+    return this.#queue.length
   }
 
   /** What broke the stream off, if something did. */
@@ -22,10 +23,7 @@ export class Unread {
   }
 
   push(chunks: Iterable<Uint8Array>): void {
-    for (const chunk of chunks) {
-      this.#chunks.push(chunk)
-      this.#bytes += chunk.length
-    }
+    for (const chunk of chunks) this.#queue.push(chunk)
     this.#notify()
   }
 
@@ -39,16 +37,13 @@ export class Unread {
 
   /** Throws away what is here. */
   clear(): void {
-    this.#chunks = []
-    this.#bytes = 0
+    this.#queue.drain()
   }
 
   async *read(): AsyncGenerator<Uint8Array> {
     for (;;) {
-      const chunks = this.#chunks
-      if (chunks.length > 0) {
-        this.clear()
-        yield* chunks
+      if (this.#queue.length > 0) {
+        yield* this.#queue.drain()
       } else if (this.#ended) {
         if (this.#error !== undefined) throw this.#error
         return

@@ -118,7 +118,7 @@ describe('peers and addresses', () => {
     const { port } = server.address() as { port: number }
     const node = new Node({ identity: Identity.generate(), streams: ['x'], listen: [`/ip4/127.0.0.1/tcp/${port}`] })
     await expect(node.start()).rejects.toMatchObject({
-      code: 'INVALID_ADDRESS',
+      code: 'ADDRESS_IN_USE',
       message: expect.stringContaining(String(port)),
     })
     expect(node.status).toBe('idle')

@@ -1,6 +1,8 @@
-import { collect, eventually, makeNode, pair } from '@glueberry/testkit'
+import { collect, eventually, makeNode, pair, SimulatedClock } from '@glueberry/testkit'
 import { expect, test } from 'vitest'
+import { EventHub } from '../src/events.ts'
 import { Identity, Node } from '../src/index.ts'
+import { silentLogger } from '../src/observe/logger.ts'
 
 test('a whole connection’s life, in order, at both ends', async () => {
   await using nodes = await pair(['x'])
@@ -128,7 +130,7 @@ test('a handler may call anything, stop too; what it throws or rejects with is l
   alice.node.on('established', () => void alice.node.stop())
   await bob.node.connect(alice.node.addrs)
   await eventually(() => alice.node.status === 'stopped')
-  expect(errors).toEqual(['a handler of the event connected failed', 'a handler of the event connected failed'])
+  expect(errors).toEqual(['an event handler failed', 'an event handler failed'])
 })
 
 test('the signal of the options stops the node, also one that is aborted already', async () => {
@@ -146,4 +148,60 @@ test('a node’s own addresses are told once they are known, and only when they 
   for (let turn = 0; turn < 100; turn++) await new Promise(setImmediate)
   const told = made.events.filter((event) => event.type === 'addresses')
   expect(told.map(({ addresses }) => addresses)).toEqual([made.node.addrs])
+})
+
+test('a handler is told of everything that was given up, however much that is at once, and a slow subscriber of all of it in ranges', async () => {
+  const streams = Array.from({ length: 60 }, (_, i) => `n${i}`)
+  await using alice = await makeNode<string>({ streams })
+  await using bob = await makeNode<string>({ streams, limits: { eventBuffer: 3 } })
+  const id = await bob.node.connect(alice.node.addrs)
+  for (let i = 0; i < 240; i++) await bob.node.send(id, `n${i % 60}`, 'nobody takes this')
+  const told: string[] = []
+  bob.node.on('undelivered', ({ stream, from, count }) => void told.push(`${stream} ${from} ${count}`))
+  const slow = bob.node.subscribeEvents({ types: ['undelivered', 'status'] })
+  await bob.node.stop()
+  const all = streams.map((stream) => `${stream} 1 4`)
+  expect(told.sort()).toEqual(all.sort())
+  const read: string[] = []
+  for await (const event of slow)
+    read.push(event.type === 'undelivered' ? `${event.stream} ${event.from} ${event.count}` : event.type)
+  expect(read.filter((line) => line.startsWith('n')).sort()).toEqual(all)
+})
+
+test('events that tell of messages are merged by peer and name beyond the buffer, and nothing else is lost for them', () => {
+  const clock = new SimulatedClock()
+  const hub = new EventHub(clock, 2, silentLogger, () => {})
+  const subscription = hub.subscribe()
+  const [a, b] = [Identity.generate().peerId, Identity.generate().peerId]
+  hub.emit({ type: 'undelivered', peerId: a, stream: 'x', from: 1, count: 2 })
+  hub.emit({ type: 'connected', peerId: a })
+  hub.emit({ type: 'undelivered', peerId: a, stream: 'x', from: 10, count: 1 })
+  hub.emit({ type: 'undelivered', peerId: b, stream: 'x', from: 1, count: 1 })
+  hub.emit({ type: 'skipped', peerId: a, stream: 'x', from: 1, count: 1 })
+  hub.emit({ type: 'connected', peerId: b })
+  hub.close()
+  return (async () => {
+    const read: string[] = []
+    for await (const event of subscription) {
+      read.push(
+        [event.type, 'from' in event ? event.from : '', 'count' in event ? event.count : ''].filter(Boolean).join(' '),
+      )
+    }
+    // The last `connected` is the oldest that may go, once nothing else may.
+    expect(read).toEqual(['dropped 2', 'undelivered 1 10', 'undelivered 1 1', 'skipped 1 1'])
+    expect(subscription.dropped).toBe(2)
+  })()
+})
+
+test('a handler sees no event that was emitted before it was there, and none after it was taken away', async () => {
+  const hub = new EventHub(new SimulatedClock(), 2, silentLogger, () => {})
+  const told: string[] = []
+  hub.emit({ type: 'status', status: 'starting' })
+  const off = hub.on({}, (event) => void told.push(event.type === 'status' ? event.status : event.type))
+  hub.emit({ type: 'status', status: 'running' })
+  await Promise.resolve()
+  hub.emit({ type: 'status', status: 'draining' })
+  off()
+  await Promise.resolve()
+  expect(told).toEqual(['running'])
 })

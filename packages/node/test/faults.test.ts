@@ -144,7 +144,7 @@ test('cut while a window is full and nobody reads: what waits goes on waiting, a
   await using proxy = await FaultProxy.to(alice.node.addrs[0] as string)
   const id = await bob.node.connect(proxy.address)
   let sent = 0
-  const sends: Promise<void>[] = []
+  const sends: Promise<number>[] = []
   const send = (): void => void sends.push(bob.node.send(id, 'x', `${++sent}`.padEnd(4000)))
   for (let i = 0; i < 20; i++) send()
   const reconnected = bob.node.subscribeEvents({ types: ['reconnected'] })

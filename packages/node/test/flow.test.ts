@@ -275,7 +275,7 @@ test('an inbox that sits full with no consumer is warned about, once; so are two
   const { alice, bob, aliceId, bobId } = nodes
   await fill(() => bob.trySend(aliceId, 'x', new Uint8Array(16 * KiB)))
   await eventually(() => warnings.length > 0)
-  expect(warnings).toEqual(['nobody takes the messages on "x": their sender waits'])
+  expect(warnings).toEqual(['nobody takes the messages on a stream: their sender waits'])
   await fill(() => alice.trySend(bobId, 'x', new Uint8Array(16 * KiB)))
   expect(warnings).toHaveLength(1)
 })

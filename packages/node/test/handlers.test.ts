@@ -1,4 +1,4 @@
-import { eventually, makeNode, pair } from '@glueberry/testkit'
+import { eventually, FaultProxy, makeNode, pair } from '@glueberry/testkit'
 import { expect, test } from 'vitest'
 
 test('a handler gets messages in order for each peer, peers side by side', async () => {
@@ -55,9 +55,9 @@ test('unordered handlers overlap up to the concurrency, and are acknowledged as 
   await bob.flush()
 })
 
-test('what a handler throws or rejects with becomes an error event, and the message counts as consumed', async () => {
+test('what a handler throws or rejects with is told, with the message, and that counts as consumed', async () => {
   await using nodes = await pair(['x'])
-  const { alice, bob, aliceId, aliceMade } = nodes
+  const { alice, bob, aliceId, bobId, aliceMade } = nodes
   const seen: string[] = []
   alice.handle('x', (message) => {
     seen.push(message.text())
@@ -68,11 +68,132 @@ test('what a handler throws or rejects with becomes an error event, and the mess
   for (const text of ['throw', 'reject', 'fine']) await bob.send(aliceId, 'x', text)
   await bob.flush()
   expect(seen).toEqual(['throw', 'reject', 'fine'])
-  await eventually(() => aliceMade.errors.length === 2)
-  expect(aliceMade.errors.map(({ message, stream, cause }) => [message, stream, (cause as Error).message])).toEqual([
-    ['a handler of "x" failed: thrown', 'x', 'thrown'],
-    ['a handler of "x" failed: rejected', 'x', 'rejected'],
+  await eventually(() => aliceMade.events.filter(({ type }) => type === 'handler-failed').length === 2)
+  const told = aliceMade.events.filter((event) => event.type === 'handler-failed')
+  expect(
+    told.map(({ peerId, stream, count, message, error }) => [
+      peerId,
+      stream,
+      count,
+      message.text(),
+      error.code,
+      error.message,
+    ]),
+  ).toEqual([
+    [bobId, 'x', 1, 'throw', 'HANDLER_FAILED', 'a handler of "x" failed on message 1: thrown'],
+    [bobId, 'x', 1, 'reject', 'HANDLER_FAILED', 'a handler of "x" failed on message 2: rejected'],
   ])
+})
+
+test('a handler is called again for a message that it failed on, in order, before it has failed', async () => {
+  await using nodes = await pair(['x'])
+  const { alice, bob, aliceId, aliceMade } = nodes
+  const seen: string[] = []
+  alice.handle(
+    'x',
+    async (message) => {
+      seen.push(message.text())
+      const calls = seen.filter((text) => text === message.text()).length
+      if (message.text() === 'never' || (message.text() === 'third time' && calls < 3)) throw new Error(`call ${calls}`)
+    },
+    { retries: 2, retryDelay: 1 },
+  )
+  for (const text of ['third time', 'never', 'fine']) await bob.send(aliceId, 'x', text)
+  await bob.flush()
+  expect(seen).toEqual(['third time', 'third time', 'third time', 'never', 'never', 'never', 'fine'])
+  await eventually(() => aliceMade.events.some(({ type }) => type === 'handler-failed'))
+  expect(aliceMade.events.filter((event) => event.type === 'handler-failed').map(({ error }) => error.message)).toEqual(
+    ['a handler of "x" failed on message 2: call 3'],
+  )
+})
+
+test('a sender that waits for a confirmation learns that the handler failed; the sequence ties it to what was sent', async () => {
+  await using nodes = await pair(['x'])
+  const { alice, bob, aliceId, bobId } = nodes
+  const ids: string[] = []
+  alice.handle('x', (message) => {
+    ids.push(message.id)
+    if (message.text() === 'bad') throw new Error('no')
+  })
+  expect(await bob.send(aliceId, 'x', 'good', { confirm: true })).toBe(1)
+  await expect(bob.send(aliceId, 'x', 'bad', { confirm: true })).rejects.toMatchObject({
+    code: 'HANDLER_FAILED',
+    peerId: aliceId,
+    stream: 'x',
+    message: expect.stringContaining('message 2'),
+  })
+  expect(await bob.send(aliceId, 'x', 'bad')).toBe(3) // it was accepted, and that is all that was asked for
+  await bob.flush()
+  expect(await bob.send(aliceId, 'x', 'good', { confirm: true })).toBe(4)
+  expect(new Set(ids).size).toBe(4)
+  for (const [i, id] of ids.entries()) expect(id).toMatch(new RegExp(`^${bobId}/[0-9a-f]{32}/x/${i + 1}$`))
+})
+
+test('a failure that the line has swallowed is told by the next session', async () => {
+  await using alice = await makeNode({ streams: ['x'] })
+  await using bob = await makeNode({ streams: ['x'], reconnect: { baseDelay: 1 } })
+  await using proxy = await FaultProxy.to(alice.node.addrs[0] as string)
+  const id = await bob.node.connect(proxy.address)
+  const begun = Promise.withResolvers<void>()
+  const fail = Promise.withResolvers<void>()
+  alice.node.handle('x', async () => {
+    begun.resolve()
+    await fail.promise
+    throw new Error('no')
+  })
+  const confirmed = bob.node.send(id, 'x', 'bad', { confirm: true }).catch((error: unknown) => error)
+  await begun.promise
+  proxy.plan({ kind: 'refuse' })
+  proxy.cut()
+  await eventually(() => alice.node.health().peers.established === 0)
+  fail.resolve()
+  await eventually(() => alice.events.some(({ type }) => type === 'handler-failed'))
+  proxy.plan({ kind: 'none' })
+  expect(await confirmed).toMatchObject({ code: 'HANDLER_FAILED' })
+})
+
+test('no handler runs before handle has returned', async () => {
+  await using nodes = await pair(['x'])
+  const { alice, bob, aliceId } = nodes
+  for (let i = 0; i < 3; i++) await bob.send(aliceId, 'x', String(i))
+  await eventually(() => alice.peerStats(bob.peerId)?.messagesReceived === 3)
+  const handled: string[] = []
+  const handle = alice.handle('x', async (message) => {
+    handled.push(message.text())
+    await handle.close()
+  })
+  expect(handled).toEqual([])
+  await eventually(() => handled.length > 0)
+  await handle.close()
+  expect(handled).toEqual(['0'])
+})
+
+test('two handlers of one loop that wait for its end do not wait for each other; nor do those that drain', async () => {
+  await using hub = await makeNode({ streams: ['x'] })
+  await using b = await makeNode({ streams: ['x'] })
+  await using c = await makeNode({ streams: ['x'] })
+  const id = await b.node.connect(hub.node.addrs)
+  await c.node.connect(hub.node.addrs)
+  let running = 0
+  const closed: string[] = []
+  const handle = hub.node.handle('x', async (message) => {
+    running++
+    await eventually(() => running === 2)
+    await handle.close()
+    closed.push(message.peerId)
+  })
+  await Promise.all([b, c].map(({ node }) => node.send(id, 'x', 'close')))
+  await eventually(() => closed.length === 2)
+  running = 0
+  const drained: unknown[] = []
+  hub.node.handle('x', async () => {
+    running++
+    await eventually(() => running === 2)
+    drained.push(await hub.node.drain())
+  })
+  await Promise.all([b, c].map(({ node }) => node.send(id, 'x', 'drain')))
+  await eventually(() => drained.length === 2)
+  expect(hub.node.status).toBe('stopped')
 })
 
 test('handle may be called before start, and its close waits for the handlers that run', async () => {

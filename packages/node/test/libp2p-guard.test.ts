@@ -373,8 +373,14 @@ test('frames are read the same in whatever pieces they come', () => {
   fc.assert(
     fc.property(some, fc.array(fc.nat(), { maxLength: 10 }), (bodies, cuts) => {
       const lengths: number[] = []
+      let held = 0
       const frames = new Frames({
         layer: 'test',
+        hold: (more) => {
+          held += more
+          expect(held).toBeGreaterThanOrEqual(0)
+          expect(held).toBeLessThan(302)
+        },
         headerLength: 2,
         begin(header) {
           const length = new DataView(header.buffer).getUint16(0)
@@ -386,12 +392,14 @@ test('frames are read the same in whatever pieces they come', () => {
       const bytes = bodies.map((body) => Buffer.concat([Buffer.of(body.length >> 8, body.length & 0xff), body]))
       for (const part of parts(Buffer.concat(bytes), cuts)) frames.read(part)
       expect(lengths).toEqual(bodies.map(({ length }) => length))
+      expect(held).toBe(0)
     }),
   )
 })
 
 test('a frame may come in 16 pieces, and one more for each so many of its bytes', () => {
-  const begin = (): Frames => new Frames({ layer: 'test', headerLength: 1, begin: () => 1000, bytesPerPiece: 100 })
+  const begin = (): Frames =>
+    new Frames({ layer: 'test', hold: () => {}, headerLength: 1, begin: () => 1000, bytesPerPiece: 100 })
   const frames = begin()
   for (let round = 0; round < 3; round++) {
     frames.read(Buffer.of(0))

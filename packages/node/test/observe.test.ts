@@ -1,7 +1,8 @@
 import { eventually, FaultProxy, makeNode, pair, SimulatedClock } from '@glueberry/testkit'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
+import { Expiring } from '../src/expiring.ts'
 import { Identity, type Logger, type Metrics, Node, type PeerId } from '../src/index.ts'
-import { Departed } from '../src/observe/departed.ts'
+import { stderrLogger } from '../src/observe/logger.ts'
 import { HandClock } from './support/hand-clock.ts'
 
 class Recorder implements Metrics {
@@ -96,16 +97,23 @@ test('statistics of a peer that is gone are kept for an hour, go on when it come
   expect(gone).toMatchObject({ messagesSent: 1 })
 
   const clock = new SimulatedClock()
-  const departed = new Departed(clock)
+  const forgotten: string[] = []
+  const departed = new Expiring<PeerId, typeof gone>({
+    clock,
+    keep: 3_600_000,
+    max: 10_000,
+    expired: (id) => forgotten.push(id),
+  })
   const stats = gone as NonNullable<typeof gone>
   departed.put('one' as PeerId, stats)
   clock.advance(1_800_000)
   departed.put('two' as PeerId, stats)
   clock.advance(1_800_000)
-  expect([...departed.entries()].map(([id]) => id)).toEqual(['two'])
+  expect([...departed].map(([id]) => id)).toEqual(['two'])
   clock.advance(1_800_000)
-  expect([[...departed.entries()], clock.pending]).toEqual([[], 0])
+  expect([[...departed], clock.pending]).toEqual([[], 0])
   for (let i = 0; i < 10_001; i++) departed.put(`${i}` as PeerId, stats)
+  expect(forgotten).toEqual(['one', 'two', '0'])
   expect([departed.get('0' as PeerId), departed.get('1' as PeerId)]).toEqual([undefined, stats])
   departed.close()
   expect(clock.pending).toBe(0)
@@ -115,7 +123,7 @@ test('every transition is logged with its reason', async () => {
   const lines: string[] = []
   const log = (text: string, fields: object = {}): void =>
     void lines.push(`${text}: ${JSON.stringify(fields, (key, value) => (key === 'peerId' ? undefined : value))}`)
-  const logger: Logger = { debug: log, info: log, warn: log, error: log }
+  const logger: Logger = { debug: log, info: () => {}, warn: log, error: log }
   await using alice = await makeNode({ streams: ['x'] })
   await using bob = await makeNode({ streams: ['x'], logger, reconnect: { baseDelay: 1 } })
   await using proxy = await FaultProxy.to(alice.node.addrs[0] as string)
@@ -135,4 +143,82 @@ test('every transition is logged with its reason', async () => {
     'peer is disconnected: {"input":"lost","reason":"local"}',
     'peer is closed: {"input":"close","reason":"removed"}',
   ])
+})
+
+test('without a logger, warnings and errors go to stderr: one line each, each kind at a pace', () => {
+  const clock = new SimulatedClock()
+  const lines: string[] = []
+  const logger = stderrLogger(clock, (line) => lines.push(line))
+  logger.debug('nothing')
+  logger.info('nothing')
+  for (let i = 0; i < 5; i++)
+    logger.error('a handler failed', { stream: 'x', error: new Error(`number ${i}`), hint: undefined })
+  logger.warn('another kind', { count: 2 })
+  clock.advance(10_000)
+  logger.error('a handler failed', { stream: 'x' })
+  expect(lines).toEqual([
+    'glueberry error: a handler failed stream=x error="number 0"\n',
+    'glueberry warning: another kind count=2\n',
+    'glueberry error: a handler failed stream=x (and 4 more like this)\n',
+  ])
+})
+
+test('a program that configured nothing is told of a handler that throws, and of a listener that does; one with logger: false is not', async () => {
+  const written = vi.spyOn(process.stderr, 'write').mockImplementation(() => true)
+  try {
+    await using nodes = await pair(['x'], { bob: { logger: false } })
+    const { alice, bob, aliceId, bobId } = nodes
+    for (const node of [alice, bob]) {
+      node.handle('x', () => {
+        throw new Error('the handler’s own')
+      })
+      node.on('handler-failed', () => {
+        throw new Error('the listener’s own')
+      })
+    }
+    await bob.send(aliceId, 'x', 'hello')
+    await alice.send(bobId, 'x', 'hello')
+    await Promise.all([bob.flush(), alice.flush()])
+    await eventually(() => written.mock.calls.length >= 2)
+    const lines = written.mock.calls.map(([line]) => String(line))
+    expect(lines).toHaveLength(2)
+    expect(lines[0]).toContain(`glueberry error: a handler failed stream=x peerId=${bobId}`)
+    expect(lines[0]).toContain('the handler’s own')
+    expect(lines[1]).toContain('an event handler failed event=handler-failed error="the listener’s own"')
+  } finally {
+    written.mockRestore()
+  }
+})
+
+test('at the level info the log tells an operator’s story', async () => {
+  const lines: string[] = []
+  const log = (text: string, fields: object = {}): void =>
+    void lines.push(`${text} ${Object.keys(fields).join(' ')}`.trim())
+  const nothing = (): void => {}
+  const logger: Logger = { debug: nothing, info: log, warn: log, error: log }
+  await using alice = await makeNode({ streams: ['x'] })
+  const bob = new Node({ identity: Identity.generate(), streams: ['x'], logger, reconnect: { baseDelay: 1 } })
+  await bob.addPeer(Identity.generate().peerId, ['/ip4/127.0.0.1/tcp/1'])
+  await bob.start()
+  const id = await bob.connect(alice.node.addrs)
+  await alice.node.stop()
+  await eventually(() => bob.getPeer(id)?.state === 'reconnecting')
+  await bob.drain({ timeout: 0 })
+  const story = [
+    'listening peerId addresses',
+    'dialing peerId address timeout',
+    'peer is established peerId resumed',
+    'peer is lost peerId reason',
+    'peer is tried again peerId attempt delay',
+    'node is draining peerId phase',
+    'node is stopping peerId',
+    'peers of the address book were never established count peerIds',
+    'node is stopped peerId',
+  ]
+  let at = -1
+  for (const line of story) {
+    const next = lines.indexOf(line, at + 1)
+    expect(next, `${line}\n${lines.join('\n')}`).toBeGreaterThan(at)
+    at = next
+  }
 })

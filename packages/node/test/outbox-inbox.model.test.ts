@@ -77,6 +77,8 @@ class World {
     this.inbox = new Inbox({
       peerId,
       name: 'x',
+      instance: new Uint8Array(16),
+      received: 0,
       messageSize: MESSAGE_SIZE,
       windowMax: WINDOW,
       reserve: (amount) => {
@@ -143,7 +145,7 @@ class World {
       }
       case 'settle': {
         const [message] = this.inFlight.splice(action.which, 1)
-        if (message !== undefined) this.inbox.settle(message)
+        if (message !== undefined) this.inbox.settle(message, false)
         return
       }
       case 'acknowledge': {
@@ -160,7 +162,7 @@ class World {
       case 'restart sender':
         this.inbox.detach()
         this.outbox = new Outbox()
-        this.inbox.newInstance()
+        this.inbox.newInstance(new Uint8Array(16))
         this.old = this.inbox.waiting
         this.sent = 0
         this.lastTaken = 0
@@ -282,15 +284,15 @@ test('messages of a restarted sender count anew; those of its earlier life make 
   for (let i = 0; i < 3; i++) inbox.message(record, 0, 1, false, 0)
   const early = inbox.take() as ReceivedMessage
   inbox.detach()
-  inbox.newInstance()
+  inbox.newInstance(new Uint8Array(16))
   inbox.attach(FIRST_WINDOW)
   expect(inbox.position).toEqual({ received: 0, consumed: 0 })
   inbox.open({ name: 'x', firstSequence: 1, redeliveredThrough: 0 })
   inbox.message(record, 0, 1, false, 0)
   const rest = [inbox.take(), inbox.take()] as ReceivedMessage[]
-  for (const message of [early, ...rest]) inbox.settle(message)
+  for (const message of [early, ...rest]) inbox.settle(message, false)
   expect(inbox.position).toEqual({ received: 1, consumed: 0 })
-  inbox.settle(inbox.take() as ReceivedMessage)
+  inbox.settle(inbox.take() as ReceivedMessage, false)
   expect(inbox.position).toEqual({ received: 1, consumed: 1 })
   expect(inbox.held).toBe(0)
 })

@@ -133,7 +133,8 @@ test('an address where another node answers is refused, and both are named', asy
   const other = Identity.generate().peerId
   const address = (alice.node.addrs[0] as string).replace(alice.node.peerId, other)
   await expect(bob.node.connect(address)).rejects.toMatchObject({
-    code: 'CONNECT_FAILED',
+    code: 'WRONG_IDENTITY',
+    retryable: false,
     message: expect.stringContaining(`${alice.node.peerId} answered`),
     hint: expect.stringContaining('invite'),
   })

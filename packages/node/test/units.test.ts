@@ -2,10 +2,13 @@ import { SimulatedClock } from '@glueberry/testkit'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { originOf, parseTarget } from '../src/address.ts'
+import type { Clock } from '../src/clock.ts'
 import { Admission } from '../src/connection/admission.ts'
 import { Blocklist } from '../src/connection/blocklist.ts'
 import { decides } from '../src/connection/session-set.ts'
 import { Identity } from '../src/index.ts'
+import { PendingMemory } from '../src/pending-memory.ts'
+import { printable } from '../src/printable.ts'
 import { Heartbeat } from '../src/session/heartbeat.ts'
 import { NumberWindow } from '../src/session/number-window.ts'
 import { Budget } from '../src/stream/budget.ts'
@@ -70,7 +73,7 @@ describe('heartbeat', () => {
 describe('admission', () => {
   function make(max: number, maxPerOrigin: number) {
     const clock = new SimulatedClock()
-    const admission = new Admission({ clock, max, maxPerOrigin, timeout: 60_000 })
+    const admission = new Admission({ clock, memory: new PendingMemory(1000), max, maxPerOrigin, timeout: 60_000 })
     const dropped: string[] = []
     return { clock, admission, dropped, admit: (origin: string) => admission.admit(origin, () => dropped.push(origin)) }
   }
@@ -166,7 +169,7 @@ describe('admission', () => {
 
   test('aborts who begins no session in time, and leaves who does alone', () => {
     const clock = new SimulatedClock()
-    const admission = new Admission({ clock, max: 3, maxPerOrigin: 3, timeout: 1000 })
+    const admission = new Admission({ clock, memory: new PendingMemory(1000), max: 3, maxPerOrigin: 3, timeout: 1000 })
     const aborted: string[] = []
     admission.admit('slow', () => aborted.push('slow'))
     admission.admit('quick', () => aborted.push('quick'))?.sessionBegan()
@@ -220,7 +223,7 @@ test('a budget never exceeds its own nor its parent’s limit', () => {
   expect(b.reserve(40)).toBe(false)
   expect([b.left, node.used]).toEqual([30, 70])
   expect(b.reserve(30)).toBe(true)
-  a.charge(-70)
+  a.charge(-70, 0)
   expect([node.used, b.left]).toEqual([30, 50])
 })
 
@@ -255,4 +258,34 @@ test('what connect takes: text, object, one address or several of one peer', () 
     peerId,
     addresses: [],
   })
+})
+
+test('a block lasts as long as it was meant to, whatever becomes of the machine’s clock', () => {
+  const clock = new SimulatedClock()
+  let jump = 0
+  const jumping: Clock = {
+    now: () => clock.now() + jump,
+    elapsed: () => clock.elapsed(),
+    setTimer: (task, delay) => clock.setTimer(task, delay),
+    setImmediate: (task) => clock.setImmediate(task),
+    randomBytes: (length) => clock.randomBytes(length),
+  }
+  const list = new Blocklist(jumping, () => {})
+  const { peerId } = Identity.generate()
+  list.set(peerId, { until: jumping.now() + 1000 })
+  list.start()
+  jump = 3_600_000
+  expect(list.get(peerId)).toBeDefined()
+  jump = -3_600_000
+  clock.advance(999)
+  expect(list.get(peerId)).toBeDefined()
+  clock.advance(1)
+  expect(list.get(peerId)).toBeUndefined()
+})
+
+test('what is printable stays, and nothing else does', () => {
+  expect(printable('wörld 😀 👩‍🚀 ſ')).toBe('wörld 😀 👩‍🚀 ſ')
+  expect(printable('a\u001b[2J\u200b\u061c\u202e\u{e0041}\ue000\ud800\u2028\nb')).toBe(
+    `a\ufffd[2J${'\ufffd'.repeat(8)}b`,
+  )
 })

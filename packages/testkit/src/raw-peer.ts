@@ -14,10 +14,16 @@ import { systemClock } from '../../node/src/clock.ts'
 import { seedOf } from '../../node/src/identity.ts'
 import { Libp2pHost } from '../../node/src/libp2p/host.ts'
 import { publicKeyOf } from '../../node/src/peer-id.ts'
+import { RecordWatch } from '../../node/src/records.ts'
 import { ControlChannel } from '../../node/src/session/control-channel.ts'
 import { initiate } from '../../node/src/session/noise-handshake.ts'
 import { type ByteStream, DATA_PROTOCOL, type Link, SESSION_PROTOCOL } from '../../node/src/transport.ts'
 import { Unread } from '../../node/src/unread.ts'
+
+/** What the node sends is not judged. */
+export function unlimited(): RecordWatch {
+  return new RecordWatch({ clock: systemClock, timeout: 600_000, longest: () => 2 ** 16, late: () => {} })
+}
 
 /** A data stream of a raw peer, with its own key. */
 export interface RawStream {
@@ -52,7 +58,6 @@ export class RawPeer implements AsyncDisposable {
       privateKey,
       peerId: this.identity.peerId,
       listen: [],
-      connections: 10,
       dialTimeout: 30_000,
       unreadMax: 2 ** 24,
       clock: systemClock,
@@ -138,6 +143,7 @@ export class RawPeer implements AsyncDisposable {
       memory: new Uint8Array(8),
       limits: new Map([['x', 10_000]]),
       positions: new Map(),
+      failed: new Map(),
       ...changes,
     })
   }
@@ -204,7 +210,7 @@ export class RawPeer implements AsyncDisposable {
 
   async #hear(channel: ControlChannel, ready: () => void): Promise<void> {
     try {
-      for await (const message of channel.messages()) {
+      for await (const message of channel.messages(unlimited())) {
         this.heard.push(message.type)
         if (message.type === 'ready') ready()
         if (message.type === 'goodbye') this.goodbye = message.reason

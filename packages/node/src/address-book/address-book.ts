@@ -1,9 +1,8 @@
-import { parseAddressesOf } from '../address.ts'
+import { ADDRESSES_MAX, parseAddressesOf } from '../address.ts'
 import { withSignal } from '../async.ts'
-import { type Clock, deadline } from '../clock.ts'
-import type { Block } from '../connection/blocklist.ts'
+import { type Cancellable, type Clock, deadline } from '../clock.ts'
+import type { PeerBlock } from '../connection/blocklist.ts'
 import { GlueberryError } from '../errors.ts'
-import type { Logger } from '../observe/logger.ts'
 import { type PeerId, parsePeerId } from '../peer-id.ts'
 import type { OpenableStore } from './store.ts'
 
@@ -21,15 +20,31 @@ export interface AddressBookOptions {
   /** `undefined`: the book is in memory only. */
   readonly store: OpenableStore | undefined
   readonly clock: Clock
-  readonly logger: Logger
   /** Something went wrong that no call can be told of. */
   report(error: GlueberryError): void
 }
 
 type Raw = Record<string, unknown>
-type Change = () => void
+
+/** What has become of a peer since the book was last written; made again on what a later `open` reads. */
+interface Patch {
+  /** It was removed, before anything else in here. */
+  readonly removed?: true
+  /** Addresses that were added. */
+  readonly added?: readonly string[]
+  readonly metadata?: Readonly<Record<string, string>>
+  readonly connect?: boolean
+  /** Its addresses, as of the last session with it, and when that was. */
+  readonly seen?: { readonly addresses: readonly string[]; readonly at: number }
+  /** Addresses that were removed. */
+  readonly dropped?: readonly string[]
+  /** A block, or `undefined` in it: no longer. */
+  readonly blocked?: { readonly block: PeerBlock | undefined }
+}
 
 const VERSION = 1
+/** When a session was established is written with the next change, or after so long, in milliseconds. */
+const SEEN_DELAY = 60_000
 /** How long the last write of a store may take when the node stops, in milliseconds. */
 const CLOSE_TIMEOUT = 5000
 
@@ -41,9 +56,10 @@ export class AddressBook {
   readonly #options: AddressBookOptions
   #document: Raw = emptyDocument()
   readonly #entries = new Map<PeerId, BookEntry>()
-  /** Changes that are not written yet, also from before it was opened: a later `open` makes them again on what the store has. */
-  #unsaved: Change[] = []
-  #opening: Promise<ReadonlyMap<PeerId, Block>> | undefined
+  /** What is not written yet, also from before it was opened: a later `open` makes it again on what the store has. */
+  #unsaved = new Map<PeerId, Patch>()
+  #seenTimer: Cancellable | undefined // until what is not urgent is written
+  #opening: Promise<ReadonlyMap<PeerId, PeerBlock>> | undefined
   #open = false
   #closing: Promise<void> | undefined // until the next `open`
   #writing: Promise<void> | undefined
@@ -54,6 +70,11 @@ export class AddressBook {
     this.#options = options
   }
 
+  /** How many peers have changes that are not written. */
+  get unsaved(): number {
+    return this.#unsaved.size
+  }
+
   get entries(): ReadonlyMap<PeerId, BookEntry> {
     return this.#entries
   }
@@ -62,7 +83,7 @@ export class AddressBook {
    * Reads what is kept, and makes the changes on it that were made before. Returns who is blocked. Rejects with
    * `ADDRESS_BOOK` when it cannot be read, or must not be written.
    */
-  async open(): Promise<ReadonlyMap<PeerId, Block>> {
+  async open(): Promise<ReadonlyMap<PeerId, PeerBlock>> {
     const { store } = this.#options
     if (store === undefined) return new Map()
     this.#closing = undefined
@@ -77,39 +98,29 @@ export class AddressBook {
     metadata: Readonly<Record<string, string>> | undefined,
     connect: boolean,
   ): Promise<void> {
-    return this.#change(() => {
-      const before = this.#entries.get(peerId)
-      this.#put(peerId, {
-        ...before,
-        addresses: [...new Set([...(before?.addresses ?? []), ...addresses])],
-        metadata: metadata ?? before?.metadata ?? {},
-        connect,
-      })
-    })
+    return this.#change(peerId, { added: addresses, connect, ...(metadata === undefined ? {} : { metadata }) })
   }
 
-  /** A session with a peer of the book was established. */
-  seen(peerId: PeerId, addresses: readonly string[], lastSeen: number): Promise<void> {
-    return this.#change(() => {
-      const before = this.#entries.get(peerId)
-      if (before !== undefined) this.#put(peerId, { ...before, addresses, lastSeen })
-    })
+  /** A session with a peer of the book was established. That alone is not urgent: it is written within a minute. */
+  seen(peerId: PeerId, addresses: readonly string[], at: number): Promise<void> {
+    const before = this.#entries.get(peerId)
+    if (before === undefined) return Promise.resolve()
+    const moved = addresses.join(' ') !== before.addresses.join(' ')
+    return this.#change(peerId, { seen: { addresses, at } }, moved)
+  }
+
+  /** Forgets addresses of a peer. */
+  removeAddresses(peerId: PeerId, addresses: readonly string[]): Promise<void> {
+    return this.#entries.has(peerId) ? this.#change(peerId, { dropped: addresses }) : Promise.resolve()
   }
 
   remove(peerId: PeerId): Promise<void> {
-    return this.#change(() => {
-      this.#entries.delete(peerId)
-      delete peersOf(this.#document)[peerId]
-    })
+    return this.#change(peerId, { removed: true })
   }
 
   /** Keeps that the peer is blocked; `undefined`: that it is not. */
-  block(peerId: PeerId, block: Block | undefined): Promise<void> {
-    return this.#change(() => {
-      const blocked = blockedOf(this.#document)
-      if (block === undefined) delete blocked[peerId]
-      else blocked[peerId] = { ...block }
-    })
+  block(peerId: PeerId, block: PeerBlock | undefined): Promise<void> {
+    return this.#change(peerId, { blocked: { block } })
   }
 
   /** Resolves when the last change is written, or could not be within a while. A later `open` reads anew. */
@@ -120,6 +131,8 @@ export class AddressBook {
 
   async #close(): Promise<void> {
     const { store, clock, report } = this.#options
+    this.#seenTimer?.cancel()
+    this.#seenTimer = undefined
     if (store === undefined) return
     const limit = deadline(
       clock,
@@ -136,20 +149,20 @@ export class AddressBook {
     this.#open = false
     await this.#queued?.catch(() => {})
     await this.#writing?.catch(() => {})
-    if (wasOpen && this.#unsaved.length > 0) await this.#write(store).catch(() => {}) // reported; the disk may have room again
+    if (wasOpen && this.#unsaved.size > 0) await this.#write(store).catch(() => {}) // reported; the disk may have room again
     await store.close()
   }
 
-  async #load(store: OpenableStore): Promise<ReadonlyMap<PeerId, Block>> {
+  async #load(store: OpenableStore): Promise<ReadonlyMap<PeerId, PeerBlock>> {
     this.#document = await this.#read(store)
     this.#entries.clear()
     const unread: string[] = []
     for (const [peerId, raw] of known(peersOf(this.#document), unread))
       this.#entries.set(peerId, parse(peerId, raw, unread))
     this.#open = true
-    for (const change of this.#unsaved) change()
-    if (this.#unsaved.length > 0) this.#save(store).catch(() => {}) // reported
-    const blocks = new Map<PeerId, Block>()
+    for (const [peerId, patch] of this.#unsaved) this.#apply(peerId, patch)
+    if (this.#unsaved.size > 0) this.#save(store).catch(() => {}) // reported
+    const blocks = new Map<PeerId, PeerBlock>()
     for (const [peerId, { until, reason }] of known(blockedOf(this.#document), unread)) {
       blocks.set(peerId, {
         ...(typeof until === 'number' ? { until } : {}),
@@ -158,7 +171,6 @@ export class AddressBook {
     }
     if (unread.length > 0) {
       const text = `the address book has what cannot be read, and is left as it is: ${unread.join('; ')}`
-      this.#options.logger.warn(text)
       this.#options.report(new GlueberryError('ADDRESS_BOOK', text))
     }
     return blocks
@@ -187,7 +199,6 @@ export class AddressBook {
         hint: 'the node begins with an empty book; repair the old one and put it back while no node runs',
       },
     )
-    this.#options.logger.warn(error.message, { hint: error.hint })
     this.#options.report(error)
     return emptyDocument()
   }
@@ -201,12 +212,40 @@ export class AddressBook {
     peers[peerId] = { ...before, ...entry, addresses: [...entry.addresses, ...unreadable] }
   }
 
-  #change(change: Change): Promise<void> {
-    change()
-    const { store } = this.#options
+  #apply(peerId: PeerId, { removed, added, metadata, connect, seen, dropped, blocked }: Patch): void {
+    if (removed === true) {
+      this.#entries.delete(peerId)
+      delete peersOf(this.#document)[peerId]
+    }
+    const before = this.#entries.get(peerId)
+    if (added !== undefined || before !== undefined) {
+      const all = seen?.addresses ?? [...new Set([...(before?.addresses ?? []), ...(added ?? [])])]
+      const addresses = all.filter((address) => dropped?.includes(address) !== true)
+      this.#put(peerId, {
+        ...before,
+        addresses,
+        metadata: metadata ?? before?.metadata ?? {},
+        connect: connect ?? before?.connect ?? true,
+        ...(seen === undefined ? {} : { lastSeen: seen.at }),
+      })
+    }
+    if (blocked === undefined) return
+    if (blocked.block === undefined) delete blockedOf(this.#document)[peerId]
+    else blockedOf(this.#document)[peerId] = { ...blocked.block }
+  }
+
+  #change(peerId: PeerId, patch: Patch, urgent = true): Promise<void> {
+    this.#apply(peerId, patch)
+    const { store, clock } = this.#options
     if (store === undefined) return Promise.resolve()
-    this.#unsaved.push(change)
-    return this.#open ? this.#save(store) : Promise.resolve()
+    this.#unsaved.set(peerId, merged(this.#unsaved.get(peerId), patch))
+    if (!this.#open) return Promise.resolve()
+    if (urgent) return this.#save(store)
+    this.#seenTimer ??= clock.setTimer(() => {
+      this.#seenTimer = undefined
+      this.#save(store).catch(() => {}) // reported
+    }, SEEN_DELAY)
+    return Promise.resolve()
   }
 
   #save(store: OpenableStore): Promise<void> {
@@ -223,15 +262,38 @@ export class AddressBook {
   }
 
   async #write(store: OpenableStore): Promise<void> {
-    const saving = this.#unsaved.splice(0)
+    const saving = this.#unsaved
+    this.#unsaved = new Map()
+    this.#seenTimer?.cancel() // all of it is written now
+    this.#seenTimer = undefined
     try {
       await store.save(structuredClone(this.#document))
     } catch (cause) {
-      this.#unsaved.unshift(...saving)
+      for (const [peerId, patch] of this.#unsaved) saving.set(peerId, merged(saving.get(peerId), patch))
+      this.#unsaved = saving
       const error = bookError(cause, 'could not be saved')
       this.#options.report(error)
       throw error
     }
+  }
+}
+
+/** One patch that does what both do, one after the other. */
+function merged(first: Patch | undefined, second: Patch): Patch {
+  const { blocked } = first ?? {}
+  if (first === undefined || second.removed === true) return blocked === undefined ? second : { blocked, ...second }
+  const { dropped: before = [], ...rest } = { ...first, ...second, dropped: first.dropped }
+  const returned = [...(second.added ?? []), ...(second.seen?.addresses ?? [])]
+  const dropped = [...before.filter((address) => !returned.includes(address)), ...(second.dropped ?? [])]
+  const added = [...new Set([...(first.added ?? []), ...(second.added ?? [])])]
+  const seen = second.seen ?? first.seen
+  return {
+    ...rest,
+    ...(first.added === undefined && second.added === undefined ? {} : { added }),
+    ...(dropped.length === 0 ? {} : { dropped }),
+    ...(seen === undefined || second.added === undefined
+      ? {}
+      : { seen: { ...seen, addresses: [...new Set([...seen.addresses, ...second.added])] } }),
   }
 }
 
@@ -284,8 +346,9 @@ function parse(peerId: PeerId, { addresses, metadata, connect, lastSeen }: Raw, 
     if (!good.includes(address)) unread.push(`the address ${JSON.stringify(address)} of ${peerId}`)
   }
   const texts = Object.entries(isRecord(metadata) ? metadata : {}).filter(([, text]) => typeof text === 'string')
+  for (const address of good.slice(ADDRESSES_MAX)) unread.push(`the address ${address} of ${peerId}, one of too many`)
   return Object.freeze({
-    addresses: parseAddressesOf(peerId, good),
+    addresses: parseAddressesOf(peerId, good.slice(0, ADDRESSES_MAX)),
     metadata: Object.freeze(Object.fromEntries(texts) as Record<string, string>),
     connect: connect !== false,
     ...(typeof lastSeen === 'number' ? { lastSeen } : {}),

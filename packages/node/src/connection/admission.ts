@@ -1,5 +1,6 @@
 import type { Cancellable, Clock } from '../clock.ts'
 import { GlueberryError } from '../errors.ts'
+import type { PendingMemory } from '../pending-memory.ts'
 import type { AdmissionSlot } from '../transport.ts'
 
 export interface AdmissionOptions {
@@ -8,6 +9,8 @@ export interface AdmissionOptions {
   readonly max: number
   /** The same, from one origin. */
   readonly maxPerOrigin: number
+  /** What is held for them. */
+  readonly memory: PendingMemory
   /** How long one may take until a session begins on it, in milliseconds; the session has a time-out of its own. */
   readonly timeout: number
 }
@@ -59,12 +62,20 @@ export class Admission {
         new GlueberryError('HANDSHAKE_TIMEOUT', `a connection from ${origin} began no session within ${timeout} ms`),
       )
     }, timeout)
+    const holding = this.#options.memory.open(
+      () => this.#known.has(origin),
+      (error) => {
+        release()
+        abort(error)
+      },
+    )
     const stopTimer = (): void => {
       timer?.cancel()
       timer = undefined
     }
     const release = (): void => {
       stopTimer()
+      holding.release()
       this.#leave(pending)
     }
     const pending: Pending = {
@@ -76,7 +87,7 @@ export class Admission {
       },
     }
     this.#enter(pending)
-    return { sessionBegan: stopTimer, release }
+    return { sessionBegan: stopTimer, hold: (bytes) => holding.add(bytes), release }
   }
 
   #makeRoom(newcomer: string): boolean {

@@ -1,17 +1,17 @@
 import { type Clock, deadline } from '../clock.ts'
 import { GlueberryError } from '../errors.ts'
-import type { Reason } from '../events.ts'
+import type { DisconnectReason } from '../events.ts'
 import type { PeerId } from '../peer-id.ts'
 import type { Session } from '../session/session.ts'
 import { type ByteStream, type Link, SESSION_PROTOCOL } from '../transport.ts'
 
 /** Why an attempt has failed. */
 export class AttemptFailure extends Error {
-  readonly reason: Reason & { readonly error: GlueberryError }
+  readonly reason: DisconnectReason & { readonly error: GlueberryError }
   /** It was the peer that said no, for a reason that will not pass by itself. */
   readonly final: boolean
 
-  constructor(kind: Reason['kind'], error: GlueberryError, final = false) {
+  constructor(kind: DisconnectReason['kind'], error: GlueberryError, final = false) {
     super(error.message)
     this.reason = { kind, error }
     this.final = final
@@ -77,11 +77,16 @@ export function combine(peerId: PeerId, failures: readonly AttemptFailure[]): At
   const errors = failures.map(({ reason }) => reason.error)
   const hint = errors.find((error) => error.hint !== undefined)?.hint
   const allSilent = errors.every(({ code }) => code === 'CONNECT_TIMEOUT')
+  const allWrong = errors.every(({ code }) => code === 'WRONG_IDENTITY')
   const text = `no address of ${peerId} answered: ${errors.map(({ message }) => message).join('; ')}`
   const cause = new AggregateError(errors)
   return new AttemptFailure(
     allSilent ? 'timeout' : 'io',
-    new GlueberryError(allSilent ? 'CONNECT_TIMEOUT' : 'CONNECT_FAILED', text, { peerId, hint, cause }),
+    new GlueberryError(allSilent ? 'CONNECT_TIMEOUT' : allWrong ? 'WRONG_IDENTITY' : 'CONNECT_FAILED', text, {
+      peerId,
+      hint,
+      cause,
+    }),
   )
 }
 
@@ -125,7 +130,7 @@ async function openStream(
 const PASSING: ReadonlySet<string> = new Set(['busy', 'cooldown', 'failed', 'identity-in-use', 'other'])
 
 function failureOf({ peerId, end }: Session): AttemptFailure {
-  const { reason, refusal } = end ?? { reason: { kind: 'remote' } as Reason }
+  const { reason, refusal } = end ?? { reason: { kind: 'remote' } as DisconnectReason }
   const error =
     reason.error ??
     new GlueberryError('CONNECT_FAILED', `the session with ${peerId} ended before it was established`, { peerId })
@@ -137,5 +142,7 @@ function failureOf({ peerId, end }: Session): AttemptFailure {
 function failureBefore(error: GlueberryError): AttemptFailure {
   if (GlueberryError.is(error, 'CONNECT_TIMEOUT', 'HANDSHAKE_TIMEOUT')) return new AttemptFailure('timeout', error)
   if (GlueberryError.is(error, 'CONNECT_FAILED')) return new AttemptFailure('io', error)
+  // Another peer answers there now: this one may come back, or be found elsewhere.
+  if (GlueberryError.is(error, 'WRONG_IDENTITY')) return new AttemptFailure('authentication', error)
   return new AttemptFailure('authentication', error, true)
 }

@@ -1,18 +1,25 @@
 import { AddressPool, backoff, ReconnectError, Reconnector, type ReconnectorState } from '@glueberry/reconnect'
+import { ADDRESSES_MAX } from '../address.ts'
 import type { Clock } from '../clock.ts'
 import { GlueberryError } from '../errors.ts'
-import type { Reason } from '../events.ts'
+import type { DisconnectReason } from '../events.ts'
+import type { Logger } from '../observe/logger.ts'
 import type { ReconnectSettings } from '../options.ts'
 import type { PeerId } from '../peer-id.ts'
 import type { Session } from '../session/session.ts'
 import { AttemptFailure, type AttemptOptions, attempt, combine } from './attempt.ts'
-import type { Retry } from './state.ts'
+import type { Dials, Turn } from './dials.ts'
+import type { ReconnectAttempt } from './state.ts'
 
 export interface AttemptsOptions {
   readonly peerId: PeerId
   readonly clock: Clock
   /** For all addresses of one attempt together. */
   readonly connectTimeout: number
+  readonly logger: Logger
+  readonly dials: Dials
+  /** A dial begins. */
+  dialing(): void
   /** `undefined`: nothing is tried but when asked. */
   readonly reconnect: ReconnectSettings | undefined
   /** How one address is tried. */
@@ -27,26 +34,32 @@ export interface AttemptsOptions {
 
 /** After a loss the side that was dialed leaves the other so long to come back, at most, in milliseconds. */
 const HEAD_START = 1000
-/** How many addresses of a peer are tried. */
-const ADDRESSES_MAX = 32
 
 /** The attempts to have a session with one peer: a Reconnector, and what this library makes of it. */
 export class Attempts {
   readonly #options: AttemptsOptions
-  readonly #pool = new AddressPool<string>()
+  readonly #pool: AddressPool<string>
   readonly #reconnector: Reconnector<string, Session>
   readonly #backoff: (attempt: number) => number
   /** Why the last attempt failed, or why what was up is not any more. */
-  #reason: Reason = { kind: 'local' }
+  #reason: DisconnectReason = { kind: 'local' }
   /** Who dialed the last session that was established. */
   #lastDirection: 'inbound' | 'outbound' = 'outbound'
   /** The wait in progress, or the one before the attempt in flight. */
-  #retry: Retry | undefined
+  #retry: ReconnectAttempt | undefined
   #end = 0 // of the connect time-out of the attempt in flight, by `clock.elapsed`
+  /** The dial of the attempt in flight. */
+  #turn: Turn | undefined
+  /** There was a session. */
+  #wasUp = false
+  /** Callers that wait for a session. */
+  #callers = 0
 
   constructor(options: AttemptsOptions) {
     this.#options = options
-    const { peerId, clock, reconnect, connectTimeout } = options
+    const { peerId, clock, reconnect, connectTimeout, logger } = options
+    const { attemptsPerAddress } = reconnect ?? {}
+    this.#pool = new AddressPool<string>([], attemptsPerAddress === undefined ? {} : { attemptsPerAddress })
     this.#backoff = backoff(reconnect ?? {}, () => random(clock))
     this.#reconnector = new Reconnector<string, Session>({
       pool: this.#pool,
@@ -54,21 +67,31 @@ export class Attempts {
       random: () => random(clock),
       maxAttempts: reconnect?.maxAttempts ?? -1,
       delay: (number, error) => this.#delay(number, error),
-      attempt: async (address, signal, { tried }) => {
+      attemptTimeout: Number.POSITIVE_INFINITY, // every step of ours has its own
+      attempt: async (address, signal, { attempt: number, tried }) => {
         if (tried === 0 && options.attempt.coolingDown()) await options.cooldownOver(signal)
+        const asked = clock.elapsed()
+        const turn = await this.#dialTurn(number, signal)
+        // The time-out runs from the dial: waiting for a turn does not count.
         if (tried === 0) this.#end = clock.elapsed() + connectTimeout
+        else this.#end += clock.elapsed() - asked
         // Each address has its share of the time that is left: one that is silent leaves some for the next.
         const share = Math.max(0, this.#end - clock.elapsed()) / Math.max(1, this.#pool.size - tried)
+        const level = turn.urgency === 'background' ? 'debug' : 'info'
+        logger[level]('dialing', { peerId, address, timeout: Math.round(share) })
         try {
           return await attempt(options.attempt, address, share, signal)
         } catch (error) {
           if (error instanceof AttemptFailure) this.#reason = error.reason
           throw error
+        } finally {
+          turn.end()
+          if (this.#turn === turn) this.#turn = undefined
         }
       },
       dispose: () => {}, // sessions are ended by what replaces them, and by who cancels
       // After the peer has proven who it is, it is not its address that fails.
-      concernsAll: (error) => !GlueberryError.is(errorOf(error), 'CONNECT_FAILED', 'CONNECT_TIMEOUT'),
+      concernsAll: (error) => !GlueberryError.is(errorOf(error), 'CONNECT_FAILED', 'CONNECT_TIMEOUT', 'WRONG_IDENTITY'),
       combine: (errors) => {
         const failure = combine(peerId, errors as AttemptFailure[])
         this.#reason = failure.reason
@@ -94,12 +117,12 @@ export class Attempts {
   }
 
   /** Why the last attempt failed, or why what was up is not any more. */
-  get reason(): Reason {
+  get reason(): DisconnectReason {
     return this.#reason
   }
 
   /** The attempt after a wait, and how much of that is left; `undefined` when nothing was waited for. */
-  get retry(): (Retry & { readonly delay: number }) | undefined {
+  get retry(): (ReconnectAttempt & { readonly delay: number }) | undefined {
     const { state } = this.#reconnector
     if (this.#retry === undefined) return undefined
     const left = Math.max(0, this.#retry.at - this.#options.clock.now())
@@ -111,13 +134,20 @@ export class Attempts {
     return this.#pool.entries().map(({ address }) => address)
   }
 
-  /** Of too many the one that failed most often is forgotten: a peer that moves again and again leaves a trail of them. */
-  addAddresses(addresses: readonly string[]): void {
-    for (const address of addresses) this.#pool.add(address)
+  /** Returns those that were not known. Of too many the one that failed most often is forgotten: a peer that moves again and again leaves a trail of them. */
+  addAddresses(addresses: readonly string[]): string[] {
+    const added = addresses.filter((address) => this.#pool.add(address))
     while (this.#pool.size > ADDRESSES_MAX) {
       const [worst] = this.#pool.entries().sort((a, b) => b.failures - a.failures)
       if (worst !== undefined) this.#pool.remove(worst.address)
     }
+    return added
+  }
+
+  removeAddresses(addresses: readonly string[]): void {
+    for (const address of addresses) this.#pool.remove(address)
+    if (this.possible || this.state !== 'waiting') return
+    void this.cancel(new GlueberryError('PEER_UNKNOWN', `no address of ${this.#options.peerId} is left`))
   }
 
   /** Whether there is anything to try. */
@@ -127,10 +157,14 @@ export class Attempts {
 
   /** Resolves when established; rejects with an error for the caller. */
   async connect(signal: AbortSignal | undefined): Promise<void> {
+    this.#callers++
+    this.#turn?.hurry()
     try {
       await this.#reconnector.connect({ signal })
     } catch (error) {
       throw errorOf(error)
+    } finally {
+      this.#callers--
     }
   }
 
@@ -144,6 +178,7 @@ export class Attempts {
 
   /** A session is established, whoever began it. */
   adopt(session: Session): void {
+    this.#wasUp = true
     this.#lastDirection = session.link.direction
     this.#reconnector.adopt(session)
   }
@@ -154,7 +189,7 @@ export class Attempts {
   }
 
   /** What was up is lost: it is tried again, unless it is not `wanted` any more. */
-  lost(reason: Reason, wanted: boolean): void {
+  lost(reason: DisconnectReason, wanted: boolean): void {
     const { peerId, reconnect } = this.#options
     const { state } = this.#reconnector
     this.#reason = reason
@@ -173,6 +208,29 @@ export class Attempts {
   /** The same, for good. */
   close(error: GlueberryError): Promise<void> {
     return this.#reconnector.close(error)
+  }
+
+  /** Resolves when a dial may begin. */
+  #dialTurn(attempt: number, signal: AbortSignal): Promise<Turn> {
+    const { dials, dialing } = this.#options
+    const urgency = this.#callers > 0 ? 'asked' : attempt === 1 && this.#wasUp ? 'lost' : 'background'
+    return new Promise((resolve, reject) => {
+      const abort = (): void => {
+        turn.end()
+        reject(signal.reason)
+      }
+      let begun = false
+      const turn: Turn = dials.take(urgency, () => {
+        begun = true
+        signal.removeEventListener('abort', abort)
+        if (signal.aborted) return queueMicrotask(abort)
+        dialing()
+        queueMicrotask(() => resolve(turn))
+      })
+      this.#turn = turn
+      if (signal.aborted) abort()
+      else if (!begun) signal.addEventListener('abort', abort, { once: true })
+    })
   }
 
   /** How long to wait before an attempt. */

@@ -2,17 +2,17 @@ import type { Cancellable, Clock } from '../clock.ts'
 import type { PeerId } from '../peer-id.ts'
 
 /** Why a peer is blocked, and until when. */
-export interface Block {
+export interface PeerBlock {
   /** Milliseconds since 1970; for ever when absent. */
   readonly until?: number
   /** As `blockPeer` was told. */
   readonly reason?: string
 }
 
-/** Peers that may not connect, seen before or not. */
+/** Peers that may not connect, seen before or not. A block lasts as long as it was meant to, whatever becomes of the machine's clock. */
 export class Blocklist {
   readonly #clock: Clock
-  readonly #blocks = new Map<PeerId, Block>()
+  readonly #blocks = new Map<PeerId, { readonly block: PeerBlock; readonly ends: number }>()
   /** While started: of each block that ends. */
   readonly #timers = new Map<PeerId, Cancellable>()
   readonly #onEnd: (peerId: PeerId) => void
@@ -23,9 +23,9 @@ export class Blocklist {
     this.#onEnd = onEnd
   }
 
-  get(peerId: PeerId): Block | undefined {
-    const block = this.#blocks.get(peerId)
-    return block?.until === undefined || block.until > this.#clock.now() ? block : undefined
+  get(peerId: PeerId): PeerBlock | undefined {
+    const found = this.#blocks.get(peerId)
+    return found !== undefined && found.ends > this.#clock.elapsed() ? found.block : undefined
   }
 
   get peerIds(): Iterable<PeerId> {
@@ -33,9 +33,10 @@ export class Blocklist {
   }
 
   /** Blocks, or changes how. */
-  set(peerId: PeerId, block: Block): void {
+  set(peerId: PeerId, block: PeerBlock): void {
     this.remove(peerId)
-    this.#blocks.set(peerId, Object.freeze({ ...block }))
+    const left = block.until === undefined ? Number.POSITIVE_INFINITY : block.until - this.#clock.now()
+    this.#blocks.set(peerId, { block: Object.freeze({ ...block }), ends: this.#clock.elapsed() + left })
     if (this.#started) this.#arm(peerId)
   }
 
@@ -59,12 +60,12 @@ export class Blocklist {
   }
 
   #arm(peerId: PeerId): void {
-    const until = this.#blocks.get(peerId)?.until
-    if (until === undefined) return
+    const ends = this.#blocks.get(peerId)?.ends
+    if (ends === undefined || ends === Number.POSITIVE_INFINITY) return
     const end = (): void => {
       this.remove(peerId)
       this.#onEnd(peerId)
     }
-    this.#timers.set(peerId, this.#clock.setTimer(end, Math.max(0, until - this.#clock.now())))
+    this.#timers.set(peerId, this.#clock.setTimer(end, Math.max(0, ends - this.#clock.elapsed())))
   }
 }

@@ -1,17 +1,18 @@
 import type { ReconnectorState } from '@glueberry/reconnect'
-import type { Acknowledgement, Ready, Refusal, Setup } from '@glueberry/wire'
+import type { Acknowledgement, Failure, Ready, Refusal, Setup } from '@glueberry/wire'
 import { Allowance } from '../allowance.ts'
 import { withSignal } from '../async.ts'
 import { type Cancellable, type Clock, deadline } from '../clock.ts'
 import { GlueberryError } from '../errors.ts'
-import type { Reason } from '../events.ts'
+import type { DisconnectReason } from '../events.ts'
 import type { ReconnectSettings } from '../options.ts'
 import { type PeerId, peerIdBytes } from '../peer-id.ts'
 import type { SessionEnd } from '../session/endings.ts'
-import { Session, type SessionContext, type SessionOwner } from '../session/session.ts'
+import { type Due, Session, type SessionContext, type SessionOwner } from '../session/session.ts'
 import { type ByteStream, type Link, SESSION_PROTOCOL } from '../transport.ts'
 import { Attempts } from './attempts.ts'
 import { Closings } from './closings.ts'
+import type { Dials } from './dials.ts'
 import { InstanceWatch } from './instance-watch.ts'
 import { decides, SessionSet, sameInstance } from './session-set.ts'
 import { type ConnectionEvent, type ConnectionInput, type ConnectionState, INITIAL_STATE, transition } from './state.ts'
@@ -26,7 +27,11 @@ interface ConnectionStreams {
   detach(orderly: boolean): void
   /** Whether they brought anything. */
   acknowledge(acknowledgements: readonly Acknowledgement[]): boolean
-  acknowledgements(): Acknowledgement[]
+  /** Messages that were consumed there without success; returns whether anybody waited for one. */
+  failed(failures: readonly Failure[]): boolean
+  /** The peer accepts these names no longer. */
+  withdrawn(names: readonly string[]): void
+  due(): Due
 }
 
 export interface ConnectionOptions {
@@ -49,13 +54,25 @@ export interface ConnectionOptions {
   gaveUp(): void
   /** Nothing is going on any more that could lead to a session. */
   idle(): void
+  /** It is in the address book, or was established once. */
+  known(): boolean
+  /** The right to dial, when it is this peer's turn. */
+  readonly dials: Dials
+  /** What is left of it from an earlier record of this peer. */
+  readonly allowance: Allowance | undefined
+  /** An earlier record of this peer has lost a session. */
+  readonly outage: boolean
 }
 
 /** Requests that bring nobody a message (docs/protocol.md): at once, and in each second. An honest peer makes a few. */
 const [REQUESTS, REQUESTS_PER_SECOND] = [2000, 500]
-/** What the keys of a session cost, in requests. */
-const SESSION_COST = 20
+/** What the keys of a session cost, in requests; and a renewal that comes sooner than an honest peer needs it. */
+const [SESSION_COST, EARLY_RENEWAL_COST] = [20, 400]
+/** Sessions on one connection that are not established: the first, or a renewal and the one that it renews. */
+const UNDER_WAY_MAX = 2
 
+const NO_MEMORY: Refusal = { code: 'busy', reason: 'it has no memory for another peer' }
+const NOTHING_DUE: Due = { failures: [], acknowledgements: [] }
 const COOLING_DOWN: Refusal = { code: 'cooldown', reason: 'it was refused a short while ago' }
 
 /** The way to one peer: its state, its sessions, and the attempts to have one. */
@@ -64,7 +81,7 @@ export class PeerConnection implements SessionOwner {
   readonly #attempts: Attempts
   readonly #sessions: SessionSet<Session>
   readonly #instances = new InstanceWatch()
-  readonly #allowance: Allowance
+  readonly allowance: Allowance
   /** The established one. */
   #current: Session | undefined
   /** Why the established session went, while another one may still replace it. */
@@ -72,24 +89,30 @@ export class PeerConnection implements SessionOwner {
   /** How often `disconnect` was called: who waits since before is not waiting for what comes after. */
   #disconnects = 0
   #cooldownTimer: Cancellable | undefined // in state cooldown
-  #state: ConnectionState = INITIAL_STATE
+  #state: ConnectionState
   /** Once it is disposed of. */
   #closedBy: GlueberryError | undefined
+  /** Addresses that only calls of `connect` have given which are still under way, and how many of them. */
+  readonly #tentative = new Map<string, number>()
   /** Who waits for anything to change. */
   #waiters: (() => void)[] = []
   readonly #closings: Closings
 
   constructor(options: ConnectionOptions) {
     this.#options = options
+    this.#state = options.outage ? { ...INITIAL_STATE, outage: true } : INITIAL_STATE
     this.#sessions = new SessionSet(decides(peerIdBytes(options.ownPeerId), peerIdBytes(options.peerId)))
     const { peerId, clock, context, connectTimeout, reconnect } = options
-    this.#allowance = new Allowance(clock, REQUESTS, REQUESTS_PER_SECOND)
+    this.allowance = options.allowance ?? new Allowance(clock, REQUESTS, REQUESTS_PER_SECOND)
     this.#closings = new Closings(clock)
     this.#attempts = new Attempts({
       peerId,
       clock,
       connectTimeout,
       reconnect,
+      logger: context.logger,
+      dials: options.dials,
+      dialing: () => this.#apply({ type: 'dial' }),
       attempt: {
         peerId,
         clock,
@@ -138,16 +161,37 @@ export class PeerConnection implements SessionOwner {
     return this.#attempts.busy || this.#sessions.size > 0
   }
 
+  /** Known from elsewhere than a call of `connect`: they stay. */
   addAddresses(addresses: readonly string[]): void {
     this.#attempts.addAddresses(addresses)
+    for (const address of addresses) this.#tentative.delete(address)
   }
 
-  /** Resolves when established. One attempt at a time; who aborts leaves the others waiting. */
+  removeAddresses(addresses: readonly string[]): void {
+    this.#attempts.removeAddresses(addresses)
+  }
+
+  /** Resolves when established. One attempt at a time; who aborts leaves the others waiting. Addresses of a call that fails are forgotten again. */
   async connect(addresses: readonly string[], signal: AbortSignal | undefined): Promise<void> {
-    const { peerId } = this.#options
     signal?.throwIfAborted()
     if (this.#closedBy !== undefined) throw this.#closedBy
-    this.addAddresses(addresses)
+    const added = new Set(this.#attempts.addAddresses(addresses))
+    const tentative = addresses.filter((address) => added.has(address) || this.#tentative.has(address))
+    for (const address of tentative) this.#tentative.set(address, (this.#tentative.get(address) ?? 0) + 1)
+    try {
+      await this.#connect(signal)
+      for (const address of tentative) this.#tentative.delete(address)
+    } finally {
+      for (const address of tentative) {
+        const left = (this.#tentative.get(address) ?? 0) - 1
+        if (left > 0) this.#tentative.set(address, left)
+        else if (this.#tentative.delete(address) && this.#current === undefined) this.removeAddresses([address])
+      }
+    }
+  }
+
+  async #connect(signal: AbortSignal | undefined): Promise<void> {
+    const { peerId } = this.#options
     const disconnects = this.#disconnects
     // Without an address there is only what the peer itself has begun; and a session that is just being replaced is waited for.
     while (this.#current === undefined) {
@@ -170,21 +214,32 @@ export class PeerConnection implements SessionOwner {
 
   /** An inbound session begins: on a link that has one in place, to renew its keys. */
   accept(link: Link, stream: ByteStream): void {
-    if (!this.#allowance.take(SESSION_COST)) {
+    const onLink = this.#sessions.all.filter((session) => session.link === link)
+    const renews = onLink.find((session) => session.readySent)
+    const early = renews !== undefined && !renews.mayBeRenewed
+    const underWay = onLink.filter(({ established }) => !established).length
+    if (underWay >= UNDER_WAY_MAX || !this.allowance.take(early ? EARLY_RENEWAL_COST : SESSION_COST)) {
       this.#tooMuch()
       link.abort(this.#tooMuchError())
       return
     }
-    this.#open(
-      link,
-      stream,
-      this.#sessions.all.find((session) => session.link === link && session.readySent),
-    )
+    this.#open(link, stream, renews)
+  }
+
+  /** Whether the peer may send on this connection: a session on it is ready here. */
+  acceptsStreams(link: Link): boolean {
+    return this.#sessions.all.some((session) => session.link === link && session.readySent)
   }
 
   /** A data stream of no session has come. */
   stray(): void {
-    if (!this.#allowance.take()) this.#tooMuch()
+    if (!this.allowance.take()) this.#tooMuch()
+  }
+
+  /** Whether something has come on this connection, in an established session, within so many milliseconds. */
+  hears(link: Link, within: number): boolean {
+    const current = this.#current
+    return current !== undefined && current.link === link && current.quietFor < within
   }
 
   /** The session that a data stream's header names, if it may use it now. */
@@ -208,6 +263,16 @@ export class PeerConnection implements SessionOwner {
   /** Names are accepted from now on: every session whose SETUP did not say so is told. */
   announceStreams(names: readonly string[]): void {
     for (const session of this.#sessions.all) session.announceStreams(names)
+  }
+
+  /** Names are accepted no longer. */
+  withdrawStreams(names: readonly string[]): void {
+    for (const session of this.#sessions.all) session.withdrawStreams(names)
+  }
+
+  /** The peer is to set up a new session at once, which says what this one cannot. */
+  restart(): void {
+    for (const session of this.#sessions.all) if (session.readySent) session.goodbye('stopped', { kind: 'local' })
   }
 
   drain(): void {
@@ -240,7 +305,7 @@ export class PeerConnection implements SessionOwner {
   }
 
   onRequest(): void {
-    if (!this.#allowance.take()) throw this.#tooMuchError()
+    if (!this.allowance.take()) throw this.#tooMuchError()
   }
 
   onSetup(session: Session): void {
@@ -270,7 +335,7 @@ export class PeerConnection implements SessionOwner {
     try {
       resumed = this.#options.streams.attach(session)
     } catch (error) {
-      return session.fail(error)
+      return GlueberryError.is(error, 'BUSY') ? session.refuse(NO_MEMORY) : session.fail(error)
     }
     if (this.#current !== session) return // ended meanwhile
     this.#lost = undefined
@@ -298,8 +363,20 @@ export class PeerConnection implements SessionOwner {
     if (session === this.#current && !this.#options.streams.acknowledge(acknowledgements)) this.onRequest()
   }
 
-  acknowledgements(session: Session): Acknowledgement[] {
-    return session === this.#current ? this.#options.streams.acknowledgements() : []
+  onFailures(session: Session, failures: readonly Failure[]): void {
+    if (session === this.#current && !this.#options.streams.failed(failures)) this.onRequest()
+  }
+
+  onWithdrawn(session: Session, names: readonly string[]): void {
+    if (session === this.#current) this.#options.streams.withdrawn(names)
+  }
+
+  due(session: Session): Due {
+    return session === this.#current ? this.#options.streams.due() : NOTHING_DUE
+  }
+
+  get known(): boolean {
+    return this.#options.known()
   }
 
   onEnd(session: Session, end: SessionEnd): void {
@@ -314,7 +391,9 @@ export class PeerConnection implements SessionOwner {
     if (session.renews?.ended === false && !session.wasEstablished) session.renews.fail(renewalError(session, end))
     if (this.#sessions.all.every(({ link }) => link !== session.link)) this.#closings.closeLink(session, end)
 
-    if (end.refusal?.code === 'identity-in-use' && end.refusal.by === 'them')
+    // A stranger that dialed can say so of anybody: only peers that this node dialed, or knows, are believed.
+    const believed = session.link.direction === 'outbound' || this.known
+    if (end.refusal?.code === 'identity-in-use' && end.refusal.by === 'them' && believed)
       this.#refuseTwins(`two running programs have this node's identity, says ${session.peerId}`)
     else if (end.refusal?.code === 'application' && !this.#sessions.underWay) this.#coolDown(end.reason)
     this.#settleLoss(end, session.link.direction)
@@ -345,7 +424,7 @@ export class PeerConnection implements SessionOwner {
     return new GlueberryError('PROTOCOL', `${peerId} asks for more than anyone needs`, { peerId })
   }
 
-  #coolDown(reason: Reason): void {
+  #coolDown(reason: DisconnectReason): void {
     const { clock, cooldown } = this.#options
     this.#apply({ type: 'refused', until: clock.now() + cooldown, reason })
     this.#cooldownTimer?.cancel()
@@ -369,7 +448,7 @@ export class PeerConnection implements SessionOwner {
   #onAttempts(state: ReconnectorState<Session>): void {
     switch (state.name) {
       case 'attempting':
-        return this.#apply({ type: 'dial' })
+        return // `dialing` tells when it has its turn
       case 'waiting':
         if (!this.#sessions.underWay) this.#applyLost(this.#attempts.reason, state.delay)
         return
@@ -384,7 +463,7 @@ export class PeerConnection implements SessionOwner {
   }
 
   /** @param delay of a wait that begins now; of one in progress it is what is left */
-  #applyLost(reason: Reason = this.#attempts.reason, delay?: number): void {
+  #applyLost(reason: DisconnectReason = this.#attempts.reason, delay?: number): void {
     const { retry } = this.#attempts
     this.#apply({
       type: 'lost',
@@ -442,7 +521,7 @@ export class PeerConnection implements SessionOwner {
     for (const rival of this.#sessions.rivals(session)) rival.goodbye('replaced', { kind: 'local' })
     const ready = this.#options.streams.begin((session.remote as Setup).instance)
     if (ready === undefined) {
-      return session.refuse({ code: 'busy', reason: 'it has no memory for another peer' })
+      return session.refuse(NO_MEMORY)
     }
     session.sendReady({ type: 'ready', ...ready })
   }

@@ -1,8 +1,8 @@
-import type { NewEvent, PeerState, Reason } from '../events.ts'
+import type { DisconnectReason, NewEvent, PeerState } from '../events.ts'
 import type { Direction } from '../transport.ts'
 
 /** The next attempt to reach a peer. */
-export interface Retry {
+export interface ReconnectAttempt {
   /** Attempts count from 1 since a session lasted. */
   readonly attempt: number
   /** When it begins, in milliseconds since 1970. */
@@ -17,7 +17,7 @@ export interface ConnectionState {
   /** The end of a cooldown, in milliseconds since 1970. */
   readonly until?: number
   /** While reconnecting. */
-  readonly retry?: Retry
+  readonly retry?: ReconnectAttempt
   /** A session was lost, not ended by this program, and there was none since. */
   readonly outage?: true
 }
@@ -28,8 +28,12 @@ export type ConnectionInput =
   | { readonly type: 'authenticated'; readonly direction: Direction }
   | { readonly type: 'established'; readonly direction: Direction; readonly resumed: boolean }
   /** The attempt has failed, or the session is over, nothing is left that could replace it; and what comes next, if anything. */
-  | { readonly type: 'lost'; readonly reason: Reason; readonly retry?: Retry & { readonly delay: number } }
-  | { readonly type: 'refused'; readonly until: number; readonly reason: Reason }
+  | {
+      readonly type: 'lost'
+      readonly reason: DisconnectReason
+      readonly retry?: ReconnectAttempt & { readonly delay: number }
+    }
+  | { readonly type: 'refused'; readonly until: number; readonly reason: DisconnectReason }
   | { readonly type: 'cooldown-over' }
   | { readonly type: 'drain' }
   | { readonly type: 'close'; readonly reason: 'removed' | 'blocked' | 'gave-up' | 'expired' | 'stopped' }
@@ -121,6 +125,6 @@ function lost(
   }
 }
 
-function outageAfter(state: ConnectionState, reason: Reason): { readonly outage?: true } {
+function outageAfter(state: ConnectionState, reason: DisconnectReason): { readonly outage?: true } {
   return state.outage !== undefined || (FLOWING.has(state.name) && reason.kind !== 'local') ? { outage: true } : {}
 }

@@ -11,6 +11,8 @@ export interface FrameRules {
   readonly headerLength: number
   /** How many bytes follow this header. Throws when there may be no such frame. */
   begin(header: Uint8Array): number
+  /** So many bytes more of a frame that is not whole are kept behind this, or less. */
+  readonly hold: (bytes: number) => void
   /** What follows the header may come in 16 pieces, and in one more for each so many of its bytes. */
   readonly bytesPerPiece: number
 }
@@ -24,6 +26,9 @@ export class Frames {
   /** Bytes until the next header, and how many pieces may leave some of them open. */
   #rest = 0
   #pieces = 0
+  /** Bytes of the frame that is not whole, and how many of them were told. */
+  #open = 0
+  #told = 0
 
   constructor(rules: FrameRules) {
     this.#rules = rules
@@ -32,11 +37,12 @@ export class Frames {
 
   /** Looks at one piece of what comes. Throws when it may not come. */
   read(bytes: Uint8Array): void {
-    const { layer, headerLength, begin, bytesPerPiece } = this.#rules
+    const { layer, headerLength, begin, bytesPerPiece, hold } = this.#rules
     for (let at = 0; at < bytes.length; ) {
       if (this.#rest > 0) {
         const some = Math.min(this.#rest, bytes.length - at)
         this.#rest -= some
+        this.#open = this.#rest === 0 ? 0 : this.#open + some
         at += some
         if (this.#rest > 0 && this.#pieces-- === 0) throw violation(`${layer}: a frame in too many pieces`)
         continue
@@ -44,11 +50,16 @@ export class Frames {
       const some = bytes.subarray(at, at + headerLength - this.#read)
       this.#header.set(some, this.#read)
       this.#read += some.length
+      this.#open += some.length
       at += some.length
       if (this.#read < headerLength) break
       this.#read = 0
       this.#rest = begin(this.#header)
+      if (this.#rest === 0) this.#open = 0
       this.#pieces = 15 + Math.floor(this.#rest / bytesPerPiece)
     }
+    if (this.#open === this.#told) return
+    hold(this.#open - this.#told)
+    this.#told = this.#open
   }
 }

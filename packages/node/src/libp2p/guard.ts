@@ -28,7 +28,9 @@ const YAMUX_HEADER = 12
 const DATA = 0
 /** A new stream, or a ping that wants an answer. */
 const SYN = 1
-/** Nobody is given a larger window (host.ts). */
+/** Data of one frame, where all streams are ours: a record, and what waited with it for room in the window. */
+export const YAMUX_FRAME_MAX: number = 256 * 1024
+/** Nobody is given a larger window (host.ts): so no frame of another service's stream is longer. */
 export const YAMUX_WINDOW_MAX: number = 4 * 1024 * 1024
 const YAMUX_BYTES_PER_PIECE = 1024
 /** Shorter data than any record of ours, in bytes. */
@@ -52,14 +54,31 @@ interface Target {
   removeEventListener: (type: never, ...rest: never[]) => void
 }
 
-/** Guards connections to their last byte: what agrees on encryption first, then the frames that are encrypted. */
-export function guardConnections(encrypter: string, clock: Clock): ConnectionProtector {
+/** Is told how many bytes more of frames that are not whole a connection has, or less. */
+type Hold = (bytes: number) => void
+
+/** What the connections that come out of the encrypter are told of: those that went in. */
+const holds = new WeakMap<MessageStream, Hold>()
+const HOLDS_NOTHING: Hold = () => undefined
+
+/**
+ * Guards connections to their last byte: what agrees on encryption first, then the frames that are encrypted.
+ *
+ * @param holdOf who is told what is kept of a connection's frames; `undefined`: nobody
+ */
+export function guardConnections(
+  encrypter: string,
+  clock: Clock,
+  holdOf: (connection: MessageStream) => Hold | undefined,
+): ConnectionProtector {
   return {
     async protect(connection) {
+      const hold = holdOf(connection) ?? HOLDS_NOTHING
+      holds.set(connection, hold)
       const allowance = new Allowance(clock, COST_MAX, COST_PER_SECOND)
       let negotiation: Negotiation | undefined
       guard(connection, () => {
-        if (negotiation !== undefined) return noiseFrames(allowance)
+        if (negotiation !== undefined) return noiseFrames(allowance, hold)
         negotiation = new Negotiation((protocol) => protocol === encrypter)
         return negotiation
       })
@@ -74,6 +93,7 @@ export function guardEncrypter(encrypter: ConnectionEncrypter, muxer: string): C
     (direction: 'secureInbound' | 'secureOutbound'): ConnectionEncrypter['secureInbound'] =>
     async (connection, options) => {
       const secured = await encrypter[direction](connection, options)
+      holds.set(secured.connection, holds.get(connection) ?? HOLDS_NOTHING)
       if (secured.streamMuxer === undefined && options?.skipStreamMuxerNegotiation !== true) {
         guardNegotiation(secured.connection, (protocol) => protocol === muxer)
       }
@@ -85,15 +105,21 @@ export function guardEncrypter(encrypter: ConnectionEncrypter, muxer: string): C
   })
 }
 
-/** Guards the frames of yamux, and what agrees on the protocol of each stream. @param protocols that the remote may open streams with, at this moment */
+/**
+ * Guards the frames of yamux, and what agrees on the protocol of each stream.
+ *
+ * @param frameMax the longest data of a frame, in bytes: yamux buffers all of it
+ * @param protocols that the remote may open streams with, at this moment
+ */
 export function guardMuxer(
   yamux: StreamMuxerFactory,
   clock: Clock,
+  frameMax: number,
   protocols: () => readonly string[],
 ): StreamMuxerFactory {
   const createStreamMuxer = (connection: MessageStream): StreamMuxer => {
     const allowance = new Allowance(clock, COST_MAX, COST_PER_SECOND)
-    guard(connection, () => yamuxFrames(allowance))
+    guard(connection, () => yamuxFrames(allowance, frameMax, holds.get(connection) ?? HOLDS_NOTHING))
     const send = connection.send.bind(connection)
     connection.send = (data) => {
       allowance.give(EMPTY_COST) // a remote may answer each frame with one that announces room
@@ -127,9 +153,10 @@ export function guardMuxer(
   return Object.assign(Object.create(yamux), { createStreamMuxer })
 }
 
-function noiseFrames(allowance: Allowance): Frames {
+function noiseFrames(allowance: Allowance, hold: Hold): Frames {
   return new Frames({
     layer: 'Noise',
+    hold,
     headerLength: 2,
     begin(header) {
       const length = new DataView(header.buffer).getUint16(0)
@@ -141,14 +168,15 @@ function noiseFrames(allowance: Allowance): Frames {
   })
 }
 
-function yamuxFrames(allowance: Allowance): Frames {
+function yamuxFrames(allowance: Allowance, frameMax: number, hold: Hold): Frames {
   return new Frames({
     layer: 'yamux',
+    hold,
     headerLength: YAMUX_HEADER,
     begin(header) {
       const [, type, , flags] = header as unknown as [number, number, number, number]
       const length = type === DATA ? new DataView(header.buffer).getUint32(8) : 0
-      if (length > YAMUX_WINDOW_MAX) throw violation(`yamux: a frame of ${length} bytes`)
+      if (length > frameMax) throw violation(`yamux: a frame of ${length} bytes`)
       const cost = costOf(flags, length)
       if (cost > 0 && !allowance.take(cost)) throw violation('yamux: pings, streams or tiny frames without end')
       return length

@@ -3,12 +3,13 @@ import { yamux } from '@chainsafe/libp2p-yamux'
 import { privateKeyFromRaw } from '@libp2p/crypto/keys'
 import type { Connection, ConnectionGater, Stream } from '@libp2p/interface'
 import { type TCPSocketOptions, tcp } from '@libp2p/tcp'
-import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
+import { multiaddr } from '@multiformats/multiaddr'
 import { createLibp2p, type Libp2p, type Libp2pOptions } from 'libp2p'
 import { originOf } from '../address.ts'
 import type { Clock } from '../clock.ts'
 import { GlueberryError } from '../errors.ts'
 import { type PeerId, parsePeerId } from '../peer-id.ts'
+import { printable } from '../printable.ts'
 import {
   type AdmissionSlot,
   type ByteStream,
@@ -18,7 +19,7 @@ import {
   type Link,
   SESSION_PROTOCOL,
 } from '../transport.ts'
-import { guardConnections, guardEncrypter, guardMuxer, YAMUX_WINDOW_MAX } from './guard.ts'
+import { guardConnections, guardEncrypter, guardMuxer, YAMUX_FRAME_MAX, YAMUX_WINDOW_MAX } from './guard.ts'
 import { Libp2pLink } from './link.ts'
 import { noiseCrypto } from './noise-crypto.ts'
 import { gatherWrites, SOCKET_QUEUE } from './speed.ts'
@@ -47,7 +48,6 @@ export interface Libp2pHostOptions {
   readonly privateKey: Uint8Array
   readonly peerId: PeerId
   readonly listen: readonly string[]
-  readonly connections: number
   /** The longest that a dial may take, in milliseconds. */
   readonly dialTimeout: number
   /** What may wait unread in one stream before it is broken off, in bytes. */
@@ -61,8 +61,8 @@ export class Libp2pHost implements Host {
   readonly #options: Libp2pHostOptions
   #libp2p: Libp2p | undefined
   readonly #links = new WeakMap<Connection, Libp2pLink>()
-  /** Admission of inbound connections that are not yet upgraded, by the remote's host and port. */
-  readonly #admitted = new Map<string, AdmissionSlot>()
+  /** Admission of inbound connections, by the object in which libp2p keeps the times of each at all of its layers. */
+  readonly #admitted = new WeakMap<object, AdmissionSlot>()
 
   constructor(options: Libp2pHostOptions) {
     this.#options = options
@@ -73,13 +73,17 @@ export class Libp2pHost implements Host {
   }
 
   async start(handlers: HostHandlers): Promise<void> {
-    const { privateKey, listen, connections, dialTimeout, clock, libp2p } = this.#options
+    const { privateKey, listen, dialTimeout, clock, libp2p } = this.#options
     const node = await createLibp2p({
       start: false,
       privateKey: privateKeyFromRaw(privateKey),
       addresses: { ...libp2p.addresses, listen: [...listen, ...(libp2p.addresses?.listen ?? [])] },
       transports: [tcp({ dialOpts: SOCKET_OPTIONS, listenOpts: SOCKET_OPTIONS }), ...(libp2p.transports ?? [])],
-      connectionProtector: () => guardConnections(NOISE, clock),
+      connectionProtector: () =>
+        guardConnections(NOISE, clock, ({ timeline }) => {
+          const slot = this.#admitted.get(timeline)
+          return slot && ((bytes) => slot.hold(bytes))
+        }),
       connectionEncrypters: [(components) => guardEncrypter(noise({ crypto: noiseCrypto })(components), YAMUX)],
       streamMuxers: [
         (components) =>
@@ -87,13 +91,17 @@ export class Libp2pHost implements Host {
           guardMuxer(
             yamux({ maxInboundStreams: STREAMS_MAX, streamOptions: { maxStreamWindowSize: YAMUX_WINDOW_MAX } })(),
             clock,
+            libp2p.services === undefined ? YAMUX_FRAME_MAX : YAMUX_WINDOW_MAX,
             () => components.registrar.getProtocols(),
           ),
       ],
       ...(libp2p.services === undefined ? {} : { services: libp2p.services }),
       ...(libp2p.peerDiscovery === undefined ? {} : { peerDiscovery: libp2p.peerDiscovery }),
       connectionManager: {
-        maxConnections: connections,
+        // Who is one too many is told so by a session (peers.ts); libp2p would close connections without a word.
+        maxConnections: Number.MAX_SAFE_INTEGER,
+        maxParallelDials: Number.MAX_SAFE_INTEGER, // connection/dials.ts decides
+        maxDialQueueLength: Number.MAX_SAFE_INTEGER,
         // Pending connections are limited per address by our own admission; libp2p's limit over all hosts
         // together would let a dozen idle sockets shut everyone out.
         maxIncomingPendingConnections: Number.MAX_SAFE_INTEGER,
@@ -140,18 +148,22 @@ export class Libp2pHost implements Host {
       await node.start()
       announce()
     } catch (cause) {
-      throw new GlueberryError('INVALID_ADDRESS', `cannot listen on ${listen.join(', ')}: ${whyNot(cause)}`, { cause })
+      const text = whyNot(cause)
+      const code = text.includes('EADDRINUSE') ? 'ADDRESS_IN_USE' : 'INVALID_ADDRESS'
+      throw new GlueberryError(code, `cannot listen on ${listen.join(', ')}: ${text}`, { cause })
     }
   }
 
   async stop(): Promise<void> {
     const node = this.#libp2p
-    await Promise.resolve(node?.stop()).catch(() => {}) // each of its parts has been told; what failed cannot be closed better
+    const stopping = Promise.resolve(node?.stop())
     // libp2p leaves its address manager's debounce timer behind: a second in which the process could not exit.
     const { components } = (node ?? {}) as {
       components?: { addressManager?: { _updatePeerStoreAddresses?: { stop?(): void } } }
     }
-    components?.addressManager?._updatePeerStoreAddresses?.stop?.()
+    const leaveNoTimer = (): void => components?.addressManager?._updatePeerStoreAddresses?.stop?.()
+    leaveNoTimer() // a service of the user's may never stop
+    await stopping.finally(leaveNoTimer)
   }
 
   async dial(peerId: PeerId, address: string, signal: AbortSignal): Promise<Link> {
@@ -167,7 +179,7 @@ export class Libp2pHost implements Host {
     }
     const answered = String(connection.remotePeer)
     if (answered !== peerId) {
-      const error = new GlueberryError('CONNECT_FAILED', `${address} is not ${peerId}: ${answered} answered there`, {
+      const error = new GlueberryError('WRONG_IDENTITY', `${address} is not ${peerId}: ${answered} answered there`, {
         peerId,
         hint: 'the key of that node has changed, or the address is another node’s: ask for a new invite or address',
       })
@@ -184,14 +196,10 @@ export class Libp2pHost implements Host {
   #gater(handlers: HostHandlers): ConnectionGater {
     return {
       denyInboundConnection: (socket) => {
-        const { origin, key } = endpoint(socket.remoteAddr)
-        const slot = handlers.admit(origin, (error) => socket.abort(error))
+        const slot = handlers.admit(originOf(String(socket.remoteAddr)), (error) => socket.abort(error))
         if (slot === undefined) return true
-        this.#admitted.set(key, slot)
-        socket.addEventListener('close', () => {
-          this.#admitted.delete(key)
-          slot.release()
-        })
+        this.#admitted.set(socket.timeline, slot)
+        socket.addEventListener('close', () => slot.release())
         return false
       },
       denyInboundEncryptedConnection: (peerId, connection) => {
@@ -215,18 +223,12 @@ export class Libp2pHost implements Host {
       link = new Libp2pLink(
         connection,
         { ...this.#options, streams: DATA_STREAMS },
-        this.#admitted.get(endpoint(connection.remoteAddr).key),
+        this.#admitted.get(connection.timeline),
       )
       this.#links.set(connection, link)
     }
     return link
   }
-}
-
-/** Where a connection comes from, and what identifies it there. */
-function endpoint(address: Multiaddr): { origin: string; key: string } {
-  const part = (...names: string[]) => address.getComponents().find(({ name }) => names.includes(name))?.value ?? ''
-  return { origin: originOf(String(address)), key: `${part('ip4', 'ip6')} ${part('tcp', 'udp')}` }
 }
 
 /** What an error of libp2p or the system comes down to, for a person; the error itself is the cause of ours. */
@@ -238,7 +240,7 @@ function whyNot(error: unknown): string {
     )?.[1]
   if (code !== undefined) return `${SYSTEM_ERRORS[code]} (${code})`
   if (error instanceof Error && error.name === 'NoValidAddressesError') return 'no transport for such an address'
-  return text.split('\n', 1)[0] as string
+  return printable(text.split('\n', 1)[0] as string)
 }
 
 const SYSTEM_ERRORS: Record<string, string> = {

@@ -7,6 +7,8 @@ import type { ByteStream } from '../transport.ts'
 import { Unread } from '../unread.ts'
 import { widenWindow } from './speed.ts'
 
+/** States of a stream on which nothing comes any more. */
+const OVER: ReadonlySet<string> = new Set(['closed', 'aborted', 'reset'])
 /** A graceful close takes no longer, in milliseconds. */
 const CLOSE_TIMEOUT = 1000
 
@@ -46,6 +48,8 @@ export class Libp2pByteStream implements ByteStream {
     stream.addEventListener('message', (event) => this.#push(event.data))
     stream.addEventListener('end', () => this.#unread.end())
     stream.addEventListener('close', (event) => this.#unread.end(event.error))
+    // The remote may have reset it before it came here: then no event tells of it any more.
+    if (OVER.has(stream.status)) this.#unread.end(new Error('the stream is closed'))
   }
 
   send(pieces: readonly Uint8Array[]): boolean {

@@ -1,4 +1,4 @@
-import type { Reason } from '../events.ts'
+import type { DisconnectReason } from '../events.ts'
 
 /** What has passed between this node and a peer since it was first seen; a copy. */
 export interface PeerStats {
@@ -17,7 +17,7 @@ export interface PeerStats {
   /** Since when the present session is established, in milliseconds since 1970. */
   readonly connectedSince?: number
   /** Why the last session ended. */
-  readonly lastReason?: Reason
+  readonly lastReason?: DisconnectReason
   /** Milliseconds of the last heartbeat's round trip. */
   readonly roundTrip?: number
 }

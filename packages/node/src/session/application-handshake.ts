@@ -16,6 +16,8 @@ export interface Verdict {
 export interface HandshakePeer {
   /** Who it is: proven. */
   readonly peerId: PeerId
+  /** This node's own id. */
+  readonly localPeerId: PeerId
   /** Who dialed: `inbound` is the peer. */
   readonly direction: Direction
   /** Aborts when the session ends before a decision, the handshake's time-out included. */
@@ -42,15 +44,20 @@ const encoder = new TextEncoder()
 /** One run of the application's handshake: the queue between it and the session. */
 export class ApplicationHandshake {
   readonly #peerId: PeerId
+  readonly #own: PeerId
   readonly #write: (data: Uint8Array) => Promise<void>
+  /** So many bytes more wait unread, or less. */
+  readonly #hold: (bytes: number) => void
   readonly #abort = new AbortController()
   readonly #unread: Uint8Array<ArrayBuffer>[] = []
   readonly #readers: { resolve(data: Uint8Array<ArrayBuffer>): void; reject(error: unknown): void }[] = []
   #unreadBytes = 0
 
-  constructor(peerId: PeerId, write: (data: Uint8Array) => Promise<void>) {
+  constructor(peerId: PeerId, own: PeerId, write: (data: Uint8Array) => Promise<void>, hold: (bytes: number) => void) {
     this.#peerId = peerId
+    this.#own = own
     this.#write = write
+    this.#hold = hold
   }
 
   /** Bytes of the other side have come. @throws GlueberryError `PROTOCOL` when too many wait unread */
@@ -60,6 +67,7 @@ export class ApplicationHandshake {
     if (reader !== undefined) return reader.resolve(data)
     this.#unread.push(data)
     this.#unreadBytes += data.length
+    this.#hold(data.length)
     if (this.#unread.length > UNREAD_MESSAGES || this.#unreadBytes > UNREAD_BYTES) {
       throw new GlueberryError(
         'PROTOCOL',
@@ -78,6 +86,7 @@ export class ApplicationHandshake {
     }
     const returned: unknown = await handler({
       peerId: this.#peerId,
+      localPeerId: this.#own,
       direction,
       signal: this.#abort.signal,
       send: async (data) => this.#write(typeof data === 'string' ? encoder.encode(data) : data),
@@ -106,6 +115,7 @@ export class ApplicationHandshake {
     const data = this.#unread.shift()
     if (data !== undefined) {
       this.#unreadBytes -= data.length
+      this.#hold(-data.length)
       return Promise.resolve(data)
     }
     if (this.#abort.signal.aborted) return Promise.reject(this.#abort.signal.reason)

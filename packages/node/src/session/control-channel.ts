@@ -10,7 +10,7 @@ import {
   takeHandshakeMessage,
 } from '@glueberry/wire'
 import { pipe } from 'it-pipe'
-import { openRecords, readPreamble, splitRecords } from '../records.ts'
+import { openRecords, type RecordWatch, readPreamble, splitRecords } from '../records.ts'
 import type { ByteStream } from '../transport.ts'
 
 /** The control stream of one session: handshake messages in clear, then sealed control messages. */
@@ -62,12 +62,12 @@ export class ControlChannel {
   }
 
   /** What the remote says, until it ends the stream. Throws on bytes that break the protocol, and when the stream breaks. */
-  messages(): AsyncGenerator<ControlMessage> {
+  messages(watch: RecordWatch): AsyncGenerator<ControlMessage> {
     const opener = this.#opener as RecordOpener
     const chunks = { [Symbol.asyncIterator]: () => this.#chunks }
     return pipe(
       chunks,
-      splitRecords(this.#queue),
+      splitRecords(this.#queue, watch),
       openRecords((record) => opener.open(record)),
       async function* (plaintexts) {
         for await (const plaintext of plaintexts) yield decodeControl(plaintext)

@@ -1,11 +1,11 @@
 import { type GoodbyeReason, type Refusal, WireError } from '@glueberry/wire'
 import { GlueberryError } from '../errors.ts'
-import type { Reason } from '../events.ts'
+import type { DisconnectReason } from '../events.ts'
 import type { PeerId } from '../peer-id.ts'
 
 /** How a session ended. */
 export interface SessionEnd {
-  readonly reason: Reason
+  readonly reason: DisconnectReason
   /** What was said to the peer, or by it. */
   readonly goodbye?: GoodbyeReason
   /** The refusal that ended it, and who said it. */
@@ -29,6 +29,7 @@ export function endByError(error: unknown, peerId: PeerId, keyed: boolean): Sess
       return { reason: { kind: 'protocol', error }, goodbye: 'protocol' }
     case 'HANDSHAKE_TIMEOUT':
     case 'CONNECT_TIMEOUT':
+    case 'KEYS_EXPIRED':
       return { reason: { kind: 'timeout', error }, goodbye: 'timeout' }
     case 'CONNECT_FAILED':
       return { reason: { kind: 'io', error } }

@@ -30,6 +30,11 @@ export class Heartbeat {
     this.#watch(this.#options.timeout)
   }
 
+  /** How long ago the last sign of life was, in milliseconds. */
+  get quietFor(): number {
+    return this.#options.clock.elapsed() - this.#lastHeard
+  }
+
   /** Any record that opened is a sign of life. */
   heard(): void {
     this.#lastHeard = this.#options.clock.elapsed()

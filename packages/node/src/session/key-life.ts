@@ -50,12 +50,16 @@ export class KeyLife {
     else this.#over()
   }
 
+  /** Whether a peer that dialed may renew them already; half of what one that asks must wait for, because clocks differ. */
+  get mature(): boolean {
+    return this.#phase !== 'fresh' || this.#left <= PACE_AGE / 2 || this.#used >= PACE_BYTES / 2
+  }
+
   /** The peer asks for new keys. */
   requested(): void {
-    const { clock } = this.#options
-    const left = PACE_AGE - (clock.elapsed() - this.#began)
+    const left = this.#left
     if (left <= 0 || this.#used >= PACE_BYTES) return this.#due()
-    this.#paceTimer ??= clock.setTimer(() => this.#due(), left)
+    this.#paceTimer ??= this.#options.clock.setTimer(() => this.#due(), left)
   }
 
   stop(): void {
@@ -63,6 +67,11 @@ export class KeyLife {
     this.#timer = undefined
     this.#paceTimer?.cancel()
     this.#paceTimer = undefined
+  }
+
+  /** Until the keys have their pace's age, in milliseconds. */
+  get #left(): number {
+    return PACE_AGE - (this.#options.clock.elapsed() - this.#began)
   }
 
   #due(): void {

@@ -1,6 +1,7 @@
 import type { Refusal, RefusalCode } from '@glueberry/wire'
 import { type ErrorCode, GlueberryError } from '../errors.ts'
 import type { PeerId } from '../peer-id.ts'
+import { printable } from '../printable.ts'
 
 const CODES: Record<RefusalCode, ErrorCode> = {
   version: 'VERSION_MISMATCH',
@@ -14,8 +15,9 @@ const CODES: Record<RefusalCode, ErrorCode> = {
   other: 'HANDSHAKE_REFUSED',
 }
 
-/** A refusal as the error that a caller sees. */
+/** A refusal as the error that a caller sees; what the peer wrote is made printable. */
 export function refusalError(refusal: Refusal, peerId: PeerId, by: 'us' | 'them'): GlueberryError {
   const who = by === 'us' ? `this node refused ${peerId}` : `${peerId} refused`
-  return new GlueberryError(CODES[refusal.code], refusal.reason === '' ? who : `${who}: ${refusal.reason}`, { peerId })
+  const reason = printable(refusal.reason)
+  return new GlueberryError(CODES[refusal.code], reason === '' ? who : `${who}: ${reason}`, { peerId })
 }

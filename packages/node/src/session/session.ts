@@ -1,9 +1,12 @@
 import {
   type Acknowledgement,
   type ControlMessage,
+  FAILURES_MAX,
+  type Failure,
   type GoodbyeReason,
   HANDSHAKE_BYTES_MAX,
   type IdentityKeys,
+  RECORD_PLAINTEXT_MAX,
   type Ready,
   type Refusal,
   type SessionSecrets,
@@ -13,9 +16,11 @@ import {
 } from '@glueberry/wire'
 import type { Cancellable, Clock } from '../clock.ts'
 import { GlueberryError } from '../errors.ts'
-import type { Reason } from '../events.ts'
+import type { DisconnectReason } from '../events.ts'
 import type { Logger } from '../observe/logger.ts'
 import { type PeerId, publicKeyOf } from '../peer-id.ts'
+import type { Holding, PendingMemory } from '../pending-memory.ts'
+import { RecordWatch } from '../records.ts'
 import type { ByteStream, Link } from '../transport.ts'
 import { ApplicationHandshake, type HandshakePeer, type Verdict } from './application-handshake.ts'
 import { ControlChannel } from './control-channel.ts'
@@ -34,6 +39,9 @@ export interface SessionContext {
   readonly keys: IdentityKeys
   readonly network: string
   readonly handshakeTimeout: number
+  readonly ownPeerId: PeerId
+  /** What is held for sessions that are not yet established. */
+  readonly pending: PendingMemory
   readonly heartbeat: { readonly interval: number; readonly timeout: number }
   /** After so many milliseconds or bytes the keys are renewed. */
   readonly keyLife: { readonly age: number; readonly bytes: number }
@@ -42,6 +50,13 @@ export interface SessionContext {
   report(error: GlueberryError): void
   /** A ping was answered after so many milliseconds. */
   measured(roundTrip: number): void
+}
+
+/** What is due to be told to the peer. */
+export interface Due {
+  /** Told before the acknowledgements that cover them. */
+  readonly failures: readonly Failure[]
+  readonly acknowledgements: readonly Acknowledgement[]
 }
 
 /** What a session tells its owner, each after its own state is complete. */
@@ -65,11 +80,20 @@ export interface SessionOwner {
   /** The keys should be renewed. Called once. */
   onKeysDue(session: Session): void
   onAcknowledgements(session: Session, acknowledgements: readonly Acknowledgement[]): void
-  /** What is due to be acknowledged now. */
-  acknowledgements(session: Session): Acknowledgement[]
+  /** Messages whose consumption this side waits for have failed there. */
+  onFailures(session: Session, failures: readonly Failure[]): void
+  /** The peer accepts these names no longer. */
+  onWithdrawn(session: Session, names: readonly string[]): void
+  /** What is due to be told now. */
+  due(session: Session): Due
+  /** The peer is one of ours, by the address book or an earlier session: it is believed, and is dropped last. */
+  readonly known: boolean
   /** Once, whatever the cause. */
   onEnd(session: Session, end: SessionEnd): void
 }
+
+/** What an established peer may say in one record of its control stream, in bytes: 64 names and two numbers for each. */
+const CONTROL_RECORD_MAX = 8 * 1024
 
 type Phase = 'noise' | 'setup' | 'handshake' | 'established' | 'ended'
 
@@ -99,7 +123,8 @@ export class Session {
   #readySent = false
   #remoteReady: Ready | undefined
   #handshakeTimer: Cancellable | undefined // until established or ended
-  #heldStreams = 0
+  #holding: Holding | undefined // from the first byte that is held until established or ended
+  #partial = 0 // bytes of a control record that is not whole
   readonly #outcome = Promise.withResolvers<boolean>()
 
   constructor(link: Link, stream: ByteStream, context: SessionContext, owner: SessionOwner, renews?: Session) {
@@ -109,7 +134,12 @@ export class Session {
     this.#context = context
     this.#owner = owner
     this.#channel = new ControlChannel(stream)
-    this.#application = new ApplicationHandshake(link.peerId, (data) => this.#sendHandshake(data))
+    this.#application = new ApplicationHandshake(
+      link.peerId,
+      context.ownPeerId,
+      (data) => this.#sendHandshake(data),
+      (bytes) => this.hold(bytes),
+    )
     this.#duties = new ControlDuties({
       clock: context.clock,
       channel: this.#channel,
@@ -135,13 +165,9 @@ export class Session {
       due: () => owner.onKeysDue(this),
       over: () =>
         this.fail(
-          new GlueberryError(
-            'HANDSHAKE_TIMEOUT',
-            `the keys of the session with ${this.peerId} were not renewed in time`,
-            {
-              peerId: this.peerId,
-            },
-          ),
+          new GlueberryError('KEYS_EXPIRED', `the keys of the session with ${this.peerId} were not renewed in time`, {
+            peerId: this.peerId,
+          }),
         ),
     })
   }
@@ -225,13 +251,17 @@ export class Session {
     }, handshakeTimeout)
     try {
       const secrets = await this.#agreeOnKeys()
-      if (this.ended) return
+      if (this.ended) {
+        secrets.sendRoot.fill(0)
+        secrets.receiveRoot.fill(0)
+        return
+      }
       this.#keys = new SessionKeys(secrets, this.peerId)
       this.#phase = 'setup'
       this.#channel.secure(secrets.sendRoot, secrets.receiveRoot)
       this.#own = this.#owner.setup()
       this.#channel.send(this.#own)
-      for await (const message of this.#channel.messages()) {
+      for await (const message of this.#channel.messages(this.#watch())) {
         if (this.ended) return
         this.#heard()
         this.#handle(message)
@@ -299,6 +329,10 @@ export class Session {
     this.#send({ type: 'streams', names })
   }
 
+  withdrawStreams(names: readonly string[]): void {
+    this.#send({ type: 'withdraw', names })
+  }
+
   /** Asks the peer, who dialed, for new keys. */
   requestRenewal(): void {
     this.#send({ type: 'renew' })
@@ -322,14 +356,28 @@ export class Session {
     return this.#keys
   }
 
-  /** Streams that come before the peer's READY wait for it, with what was sent on them: no more than it has names for. */
-  mayHoldStream(names: number): boolean {
-    if (!this.established) this.#heldStreams++
-    return this.#heldStreams <= names
+  /** How long nothing has come from the peer, in milliseconds. */
+  get quietFor(): number {
+    return this.#heartbeat.quietFor
+  }
+
+  /** Whether the keys have been used for long enough that an honest peer may want new ones. */
+  get mayBeRenewed(): boolean {
+    return this.#keyLife.mature
+  }
+
+  /** So many bytes more are kept for it until it is established, or less. */
+  hold(bytes: number): void {
+    if (this.established || this.ended || bytes === 0) return
+    this.#holding ??= this.#context.pending.open(
+      () => this.#owner.known,
+      () => this.refuse({ code: 'busy', reason: 'it holds too much for others already' }),
+    )
+    this.#holding.add(bytes)
   }
 
   /** Ends it with a word to the peer. */
-  goodbye(goodbye: GoodbyeReason, reason: Reason): void {
+  goodbye(goodbye: GoodbyeReason, reason: DisconnectReason): void {
     if (this.ended) return
     this.#acknowledge() // what was consumed here need not come again
     this.#send({ type: 'goodbye', reason: goodbye })
@@ -345,8 +393,26 @@ export class Session {
   }
 
   /** Ends it without a word, for `reason`. */
-  abandon(reason: Reason): void {
+  abandon(reason: DisconnectReason): void {
     this.#end({ reason })
+  }
+
+  /** What the records of the control stream must keep to. */
+  #watch(): RecordWatch {
+    const { clock, handshakeTimeout } = this.#context
+    return new RecordWatch({
+      clock,
+      timeout: handshakeTimeout,
+      longest: () => (this.#remoteReady === undefined ? RECORD_PLAINTEXT_MAX : CONTROL_RECORD_MAX),
+      partial: (bytes) => {
+        this.hold(bytes - this.#partial)
+        this.#partial = bytes
+      },
+      late: () => {
+        const text = `a record of ${this.peerId} took longer than ${handshakeTimeout} ms`
+        this.fail(new GlueberryError('CONNECT_TIMEOUT', text, { peerId: this.peerId }))
+      },
+    })
   }
 
   #agreeOnKeys(): Promise<SessionSecrets> {
@@ -395,6 +461,14 @@ export class Session {
         const error = refusalError(message, this.peerId, 'them')
         return this.#end({ reason: { kind: 'authentication', error }, refusal: { ...message, by: 'them' } })
       }
+      case 'failed':
+        if (this.established) this.#owner.onFailures(this, message.failures)
+        return
+      case 'withdraw':
+        this.#owner.onRequest()
+        for (const name of message.names) this.#remoteStreams.delete(name)
+        if (this.established) this.#owner.onWithdrawn(this, message.names)
+        return
       case 'ping':
         this.#owner.onRequest()
         return this.#duties.onPing(message.number)
@@ -424,6 +498,7 @@ export class Session {
     this.#phase = 'established'
     this.#wasEstablished = true
     this.#handshakeTimer?.cancel()
+    this.#holding?.release()
     this.#application.end(new Error('the handshake is over'))
     this.link.established()
     this.#heartbeat.start()
@@ -475,7 +550,9 @@ export class Session {
 
   #acknowledge(): void {
     if (!this.established) return
-    const acknowledgements = this.#owner.acknowledgements(this)
+    const { failures, acknowledgements } = this.#owner.due(this)
+    for (let at = 0; at < failures.length; at += FAILURES_MAX)
+      this.#send({ type: 'failed', failures: failures.slice(at, at + FAILURES_MAX) })
     if (acknowledgements.length > 0) this.#send({ type: 'ack', acknowledgements })
   }
 
@@ -499,6 +576,7 @@ export class Session {
     this.#endedBy = end
     this.#outcome.resolve(false)
     this.#handshakeTimer?.cancel()
+    this.#holding?.release()
     this.#duties.stop()
     this.#heartbeat.stop()
     this.#keyLife.stop()

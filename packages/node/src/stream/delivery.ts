@@ -1,6 +1,8 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
+import type { Clock } from '../clock.ts'
 import { GlueberryError } from '../errors.ts'
-import type { Inbox as AsyncInbox, Closable } from '../events.ts'
+import type { Closable, Subscription } from '../events.ts'
+import type { LoopShare } from '../loop-share.ts'
 import { HandlerLoop, type Invocation } from './handler-loop.ts'
 import type { Inbox } from './inbox.ts'
 import type { Message, ReceivedMessage } from './message.ts'
@@ -15,13 +17,19 @@ export interface Consumer {
 }
 
 export interface DeliveryOptions {
-  /** The application has consumed a message of this inbox. */
-  settle(inbox: Inbox, message: ReceivedMessage): void
-  /** A handler threw or rejected. */
-  failed(error: GlueberryError): void
+  readonly clock: Clock
+  readonly loop: LoopShare
+  /** The application has consumed a message of this inbox; `failed`: its handler has failed. */
+  settle(inbox: Inbox, message: ReceivedMessage, failed: boolean): void
+  /** A handler threw or rejected, as often as it was called for the message. */
+  failed(message: ReceivedMessage, error: GlueberryError): void
 }
 
 export interface HandleOptions {
+  /** How often a handler is called again for a message that it failed on. */
+  readonly retries: number
+  /** How long to wait before that, in milliseconds. */
+  readonly retryDelay: number
   readonly concurrency: number
   readonly ordered: boolean
   readonly signal: AbortSignal | undefined
@@ -62,12 +70,12 @@ export class Delivery {
   }
 
   /** The pull form. @throws GlueberryError `STREAM_TAKEN` */
-  messages(names: readonly string[]): AsyncInbox<Message> {
-    const iterator: MessageIterator = new MessageIterator({
+  messages(names: readonly string[]): Subscription<Message> {
+    const iterator: MessageIterator = new MessageIterator(this.#options.loop, {
       take: () => {
         const taken = this.#take(names, iterator.turn++, anyone)
         if (taken === undefined) return undefined
-        this.#options.settle(taken.inbox, taken.message)
+        this.#options.settle(taken.inbox, taken.message, false)
         this.#checkIdle()
         return taken.message
       },
@@ -87,12 +95,18 @@ export class Delivery {
     handler: (message: Message, signal: AbortSignal) => unknown,
     options: HandleOptions,
   ): Closable {
+    const { clock, loop: share } = this.#options
     const loop: HandlerLoop = new HandlerLoop(handler, options, {
       take: (wanted) => this.#take(names, loop.turn++, wanted),
-      settle: (inbox, message) => {
-        this.#options.settle(inbox, message)
+      settle: (inbox, message, failed) => {
+        this.#options.settle(inbox, message, failed)
         this.#checkIdle()
       },
+      worked: () => share.worked(),
+      crowded: () => share.crowded(loop),
+      turn: (resume) => share.wait(loop, resume),
+      later: (task, delay) => clock.setTimer(task, delay),
+      stopped: () => this.#ended,
       failed: this.#options.failed,
       run: (invocation, task) => this.#inside.run(invocation, task),
       inside: () => this.#inside.getStore(),
@@ -125,13 +139,11 @@ export class Delivery {
     return this.#consumers.has(name)
   }
 
-  /** Resolves when every message of a name with a consumer has been taken, and every handler (but the caller's own) has settled. */
+  /** Resolves when every message of a name with a consumer has been taken, and every handler has settled that does not wait for this. */
   idle(): Promise<void> {
-    const invocation = this.#inside.getStore()
-    const own = invocation?.running === true ? invocation.loop : undefined
     return new Promise((resolve) => {
       const check = (): void => {
-        if (!this.#isIdle(own)) return
+        if (!this.#isIdle()) return
         const index = this.#idleWaiters.indexOf(check)
         if (index >= 0) this.#idleWaiters.splice(index, 1)
         resolve()
@@ -141,6 +153,14 @@ export class Delivery {
     })
   }
 
+  /** The calling code, if it runs inside a handler, waits for all handlers: nobody waits for it. */
+  waitInside(): void {
+    const invocation = this.#inside.getStore()
+    if (invocation === undefined) return
+    invocation.loop.wait(invocation)
+    this.#checkIdle()
+  }
+
   /** Ends every consumer: loops end, handlers' signals abort. */
   end(): void {
     this.#ended = true
@@ -148,11 +168,10 @@ export class Delivery {
     this.#ready.clear()
   }
 
-  #isIdle(own: HandlerLoop | undefined): boolean {
-    for (const loop of this.#loops) {
-      if (loop.running > (loop === own ? 1 : 0)) return false
-    }
-    if (own !== undefined) return true // its own messages wait behind it
+  #isIdle(): boolean {
+    for (const loop of this.#loops) if (loop.active > 0) return false
+    // Behind a handler that waits for this, its own messages wait.
+    if ([...this.#loops].some((loop) => loop.waits)) return true
     return ![...this.#consumers.keys()].some((name) => this.#waiting(name))
   }
 
@@ -207,7 +226,7 @@ export class Delivery {
     for (const name of names) {
       if (this.#consumers.get(name) === consumer) this.#consumers.delete(name)
     }
-    if (consumer instanceof HandlerLoop && consumer.running === 0) this.#loops.delete(consumer)
+    if (consumer instanceof HandlerLoop && consumer.active === 0) this.#loops.delete(consumer)
   }
 }
 

@@ -1,3 +1,4 @@
+import type { Cancellable } from '../clock.ts'
 import { GlueberryError } from '../errors.ts'
 import type { Closable } from '../events.ts'
 import type { Consumer, HandleOptions } from './delivery.ts'
@@ -6,20 +7,33 @@ import type { Message, ReceivedMessage } from './message.ts'
 
 interface HandlerSource {
   take(wanted: (inbox: Inbox) => boolean): { inbox: Inbox; message: ReceivedMessage } | undefined
-  settle(inbox: Inbox, message: ReceivedMessage): void
-  failed(error: GlueberryError): void
+  settle(inbox: Inbox, message: ReceivedMessage, failed: boolean): void
+  failed(message: ReceivedMessage, error: GlueberryError): void
   /** Runs a handler so that code inside it is known to be there. */
   run(invocation: Invocation, task: () => unknown): unknown
   /** The handler that the calling code runs in, if it does. */
   inside(): Invocation | undefined
   release(): void
+  /** One more message was worked on; whether the loop must wait for its turn. */
+  worked(): boolean
+  /** Whether others wait for theirs. */
+  crowded(): boolean
+  turn(resume: () => void): void
+  later(task: () => void, delay: number): Cancellable
+  /** The node ends: what was not handled stays unconsumed. */
+  stopped(): boolean
 }
 
-/** One call of a handler. What it has started may go on after it: then it no longer runs. */
+/** One message in a handler, from its first call to its last. What it has started may go on after it: then it no longer runs. */
 export interface Invocation {
   readonly loop: HandlerLoop
   running: boolean
+  /** Its code waits for its own loop, or for all loops, to end: nobody waits for it then. */
+  waits: boolean
 }
+
+/** What has become of a message; `unhandled`: the node has stopped before all calls of its handler. */
+type Outcome = 'handled' | 'failed' | 'unhandled'
 
 /** The push form of consuming: a message is consumed when its handler has settled. */
 export class HandlerLoop implements Closable, Consumer {
@@ -29,11 +43,12 @@ export class HandlerLoop implements Closable, Consumer {
   readonly #abort = new AbortController()
   /** Peers with a handler running, when their order is kept. */
   readonly #busy = new Set<string>()
-  /** Who waits until no more than so many run. */
-  #closers: { readonly running: number; resolve(): void }[] = []
+  #closers: (() => void)[] = []
   #pumping = false
+  #awaitsTurn = false
   #ended = false
-  running = 0
+  #running = 0
+  #waiting = 0 // of those that run, for a loop to end
   turn = 0
 
   constructor(
@@ -46,24 +61,30 @@ export class HandlerLoop implements Closable, Consumer {
     this.#source = source
   }
 
-  /** The names are this loop's: from here on its signal counts. */
+  /** Handlers that run, apart from those that wait for loops to end. */
+  get active(): number {
+    return this.#running - this.#waiting
+  }
+
+  /** Whether a handler waits for loops to end: the messages behind its own cannot be handled before. */
+  get waits(): boolean {
+    return this.#waiting > 0
+  }
+
+  /** The names are this loop's: from here on its signal counts. No handler runs before `handle` has returned. */
   start(): void {
     const { signal } = this.#options
     if (signal?.aborted === true) return this.end()
     signal?.addEventListener('abort', this.#onAbort, { once: true })
-    this.wake()
+    queueMicrotask(() => this.wake())
   }
 
   readonly #onAbort = (): void => this.end()
 
   wake(): void {
-    if (this.#pumping) return
-    this.#pumping = true
-    try {
-      this.#pump()
-    } finally {
-      this.#pumping = false
-    }
+    if (this.#pumping || this.#awaitsTurn || this.#ended) return
+    if (this.#source.crowded()) return this.#awaitTurn()
+    this.#run()
   }
 
   end(): void {
@@ -73,74 +94,143 @@ export class HandlerLoop implements Closable, Consumer {
     this.#source.release()
   }
 
-  /** Takes no more messages; resolves when the handlers that run (but the caller's own) have settled. */
-  async close(): Promise<void> {
+  /** Takes nothing more; resolves when every handler has settled, apart from those that wait for this. */
+  close(): Promise<void> {
     this.end()
-    // Called inside one of them, it does not wait for that one.
-    const running = this.isInside() ? 1 : 0
-    if (this.running > running) await new Promise<void>((resolve) => this.#closers.push({ running, resolve }))
-  }
-
-  /** Whether the calling code runs inside one of this loop's handlers. */
-  isInside(): boolean {
-    const invocation = this.#source.inside()
-    return invocation?.loop === this && invocation.running
+    const inside = this.#source.inside()
+    if (inside?.loop === this) this.wait(inside)
+    return new Promise((resolve) => {
+      this.#closers.push(resolve)
+      this.#checkClosed()
+    })
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
   }
 
-  #pump(): void {
-    const { concurrency, ordered } = this.#options
-    const wanted = ordered ? (inbox: Inbox) => !this.#busy.has(inbox.peerId) : anyone
-    while (!this.#ended && this.running < concurrency) {
-      const taken = this.#source.take(wanted)
-      if (taken === undefined) return
-      const { inbox, message } = taken
-      const invocation: Invocation = { loop: this, running: true }
-      let result: unknown
-      this.running++
-      try {
-        result = this.#source.run(invocation, () => this.#handler(message, this.#abort.signal))
-      } catch (error) {
-        this.#report(message, error)
-      }
-      if (!isThenable(result)) {
-        this.#finish(inbox, message, invocation)
-        continue
-      }
-      if (ordered) this.#busy.add(inbox.peerId)
-      Promise.resolve(result)
-        .catch((error) => this.#report(message, error))
-        .then(() => {
-          this.#busy.delete(inbox.peerId)
-          this.#finish(inbox, message, invocation)
-          this.wake()
-        })
+  /** The code of this handler waits for loops to end. */
+  wait(invocation: Invocation): void {
+    if (!invocation.running || invocation.waits) return
+    invocation.waits = true
+    this.#waiting++
+    this.#checkClosed()
+  }
+
+  #awaitTurn(): void {
+    this.#awaitsTurn = true
+    this.#source.turn(() => {
+      this.#awaitsTurn = false
+      this.#run()
+    })
+  }
+
+  #run(): void {
+    this.#pumping = true
+    try {
+      this.#pump()
+    } finally {
+      this.#pumping = false
     }
   }
 
-  #finish(inbox: Inbox, message: ReceivedMessage, invocation: Invocation): void {
-    this.running--
-    invocation.running = false
-    this.#source.settle(inbox, message)
-    if (!this.#ended) return
-    if (this.running === 0) this.#source.release()
-    for (const closer of this.#closers) if (this.running <= closer.running) closer.resolve()
-    this.#closers = this.#closers.filter((closer) => this.running > closer.running)
+  #pump(): void {
+    const { concurrency, ordered } = this.#options
+    const wanted = ordered ? (inbox: Inbox) => !this.#busy.has(inbox.peerId) : anyone
+    while (!this.#ended && this.#running < concurrency) {
+      const taken = this.#source.take(wanted)
+      if (taken === undefined) return
+      this.#begin(taken.inbox, taken.message)
+      if (this.#source.worked()) return this.#awaitTurn()
+    }
   }
 
-  #report(message: Message, cause: unknown): void {
-    // A handler that stops because it was told to has not failed.
-    if (this.#abort.signal.aborted && cause === this.#abort.signal.reason) return
+  #begin(inbox: Inbox, message: ReceivedMessage): void {
+    const invocation: Invocation = { loop: this, running: true, waits: false }
+    this.#running++
+    let result: unknown
+    try {
+      result = this.#source.run(invocation, () => this.#handler(message, this.#abort.signal))
+    } catch (error) {
+      result = Promise.reject(error)
+    }
+    if (!isThenable(result)) return this.#finish(inbox, message, invocation, 'handled')
+    if (this.#options.ordered) this.#busy.add(inbox.peerId)
+    this.#settled(result, message, invocation).then((outcome) => {
+      this.#busy.delete(inbox.peerId)
+      this.#finish(inbox, message, invocation, outcome)
+      this.wake()
+    })
+  }
+
+  /** What becomes of a message, after as many calls of its handler as it takes. Never rejects. */
+  async #settled(first: PromiseLike<unknown>, message: ReceivedMessage, invocation: Invocation): Promise<Outcome> {
+    const { signal } = this.#abort
+    let result: unknown = first
+    for (let left = this.#options.retries; ; left--) {
+      try {
+        await result
+        return 'handled'
+      } catch (error) {
+        // A handler that stops because it was told to has not failed.
+        if (signal.aborted && error === signal.reason) return 'handled'
+        if (left > 0 && !signal.aborted) await this.#pause()
+        if (left > 0 && this.#source.stopped()) return 'unhandled'
+        if (left <= 0 || signal.aborted) {
+          this.#report(message, error)
+          return 'failed'
+        }
+      }
+      try {
+        result = this.#source.run(invocation, () => this.#handler(message, signal))
+      } catch (error) {
+        result = Promise.reject(error)
+      }
+    }
+  }
+
+  /** Between two calls of a handler for one message; ends when the loop does. */
+  #pause(): Promise<void> {
+    const { signal } = this.#abort
+    return new Promise((resolve) => {
+      const end = (): void => {
+        timer.cancel()
+        signal.removeEventListener('abort', end)
+        resolve()
+      }
+      const timer = this.#source.later(end, this.#options.retryDelay)
+      signal.addEventListener('abort', end, { once: true })
+    })
+  }
+
+  #finish(inbox: Inbox, message: ReceivedMessage, invocation: Invocation, outcome: Outcome): void {
+    this.#running--
+    invocation.running = false
+    if (invocation.waits) this.#waiting--
+    if (outcome !== 'unhandled') this.#source.settle(inbox, message, outcome === 'failed')
+    if (this.#ended && this.#running === 0) this.#source.release()
+    this.#checkClosed()
+  }
+
+  #checkClosed(): void {
+    if (this.active > 0) return
+    for (const resolve of this.#closers.splice(0)) resolve()
+  }
+
+  #report(message: ReceivedMessage, cause: unknown): void {
     const text = cause instanceof Error ? cause.message : String(cause)
+    const { peerId, stream, sequence } = message
     this.#source.failed(
-      new GlueberryError('UNDELIVERED', `a handler of ${JSON.stringify(message.stream)} failed: ${text}`, {
-        peerId: message.peerId,
-        stream: message.stream,
-        cause,
-      }),
+      message,
+      new GlueberryError(
+        'HANDLER_FAILED',
+        `a handler of ${JSON.stringify(stream)} failed on message ${sequence}: ${text}`,
+        {
+          peerId,
+          stream,
+          cause,
+        },
+      ),
     )
   }
 }

@@ -1,4 +1,4 @@
-import { MESSAGE_OVERHEAD, type Open, type Position } from '@glueberry/wire'
+import { FAILED_MAX, MESSAGE_OVERHEAD, type Open, type Position } from '@glueberry/wire'
 import { GlueberryError } from '../errors.ts'
 import { freeWhole } from '../memory.ts'
 import type { PeerId } from '../peer-id.ts'
@@ -8,6 +8,10 @@ import type { OpenedRecord } from './opened-record.ts'
 export interface InboxOptions {
   readonly peerId: PeerId
   readonly name: string
+  /** The sender's, as it runs now. */
+  readonly instance: Uint8Array
+  /** The last sequence that was received and consumed before. */
+  readonly received: number
   readonly messageSize: number
   readonly windowMax: number
   /** Takes so much more of the budget, or nothing and returns false. */
@@ -17,6 +21,8 @@ export interface InboxOptions {
 /** How many parts a message may have: each costs memory of its own, which no credit counts. */
 const PARTS_EXTRA = 16
 const PART_USUAL = 1024
+/** What frames a message or a part of one, in bytes. */
+const FRAMING = 5
 /** What stands before a part in its record: its type and its length. */
 const PART_HEADER = 4
 
@@ -40,9 +46,18 @@ export class Inbox {
   #parts: Uint8Array<ArrayBuffer>[] = [] // of a message that is not complete
   #partBytes = 0
   #held = 0
+  #partial = 0 // bytes of a record that is not whole
   #received = 0
   #consumed = 0
   #redeliveredThrough = 0
+  /** The sender's instance, as a text for message ids. */
+  #instance: string
+  /** The last failures that the sender waits to hear of. */
+  #failed: readonly number[] = []
+  /** Those that it was not yet told of in this session. */
+  #untold: number[] = []
+  /** The name is accepted no longer. */
+  #withdrawn = false
   // Of the present session; no window means no session.
   #window = 0
   #arrived = 0
@@ -53,6 +68,9 @@ export class Inbox {
     this.#options = options
     this.peerId = options.peerId
     this.name = options.name
+    this.#instance = hex(options.instance)
+    this.#received = options.received
+    this.#consumed = options.received
   }
 
   /** Messages that wait to be taken. */
@@ -67,12 +85,18 @@ export class Inbox {
 
   /** Cost of everything that is here: waiting, in handlers, half received. */
   get held(): number {
-    return this.#held
+    return this.#held + this.#partial
+  }
+
+  /** The longest plaintext of a record that the credit leaves room for: its messages and what frames them, in bytes. */
+  get longestRecord(): number {
+    const room = Math.max(0, this.#limit - this.#arrived)
+    return room + room / 256 + FRAMING * (PARTS_EXTRA + this.#options.messageSize / PART_USUAL)
   }
 
   /** What counts against the budgets: what is held or promised. */
   get charge(): number {
-    return Math.max(this.#window, this.#held)
+    return Math.max(this.#window, this.held)
   }
 
   /** Whether there is hardly room for more in this session. */
@@ -84,16 +108,43 @@ export class Inbox {
     return { received: this.#received, consumed: this.#consumed }
   }
 
+  /** The last messages that failed, and whose sender waits for their consumption. */
+  get failed(): readonly number[] {
+    return this.#failed
+  }
+
+  /** Failures that the sender was not yet told of; they are told now. */
+  takeFailures(): readonly number[] {
+    return this.#untold.splice(0)
+  }
+
   /** The sender runs as a new instance, which counts from 1. What is here stays, as an earlier instance's. */
-  newInstance(): void {
+  newInstance(instance: Uint8Array): void {
+    this.#instance = hex(instance)
+    this.#failed = []
+    this.#untold = []
     this.#old = this.waiting
     for (const message of this.#inFlight) this.#oldInFlight.add(message)
     this.#received = 0
     this.#consumed = 0
   }
 
+  /** The name is accepted no longer: what is here is dropped, and what still comes in this session is thrown away. */
+  withdraw(): void {
+    this.clear()
+    this.#window = 0
+    this.#withdrawn = true
+  }
+
+  /** Thrown away; but nobody sends more of that than its credit either. */
+  #discard(cost: number): void {
+    this.#arrived += cost
+    if (this.#arrived > this.#limit) throw this.#protocolError('it sent more than its credit')
+  }
+
   /** A session begins with this window; returns the credit for it. */
   attach(firstWindow: number): number {
+    this.#partial = 0
     this.#dropParts()
     this.#window = firstWindow
     this.#arrived = 0
@@ -105,6 +156,8 @@ export class Inbox {
   /** The session is over: nothing is promised any more, and half a message is nothing. */
   detach(): void {
     this.#window = 0
+    this.#untold = [] // READY tells them
+    this.#partial = 0
     this.#dropParts()
   }
 
@@ -125,8 +178,14 @@ export class Inbox {
     return skipped.count > 0 && !fresh ? skipped : undefined
   }
 
+  /** So many bytes of a record are here that is not whole. */
+  partial(bytes: number): void {
+    this.#partial = bytes
+  }
+
   /** Part of a message. @throws GlueberryError `PROTOCOL` above the credit or the size limit */
   part(record: OpenedRecord, start: number, end: number): void {
+    if (this.#withdrawn) return this.#discard(end - start)
     this.#admit(end - start, end - start)
     if (this.#parts.length > PARTS_EXTRA + this.#options.messageSize / PART_USUAL) {
       throw this.#protocolError('a message comes in too many parts')
@@ -135,8 +194,15 @@ export class Inbox {
     this.#partBytes += end - start
   }
 
-  /** The rest of a message, or a whole one. @throws GlueberryError `PROTOCOL` above the credit or the size limit */
-  message(record: OpenedRecord, start: number, end: number, confirm: boolean, receivedAt: number): ReceivedMessage {
+  /** The rest of a message, or a whole one; `undefined` when it is thrown away. @throws GlueberryError `PROTOCOL` above the credit or the size limit */
+  message(
+    record: OpenedRecord,
+    start: number,
+    end: number,
+    confirm: boolean,
+    receivedAt: number,
+  ): ReceivedMessage | undefined {
+    if (this.#withdrawn) return void this.#discard(end - start + MESSAGE_OVERHEAD)
     this.#admit(end - start, end - start + MESSAGE_OVERHEAD)
     const data = this.#parts.length === 0 ? record.take(start, end) : this.#join(record.bytes.subarray(start, end))
     if (this.#received === Number.MAX_SAFE_INTEGER) throw this.#protocolError('messages beyond 2^53 − 1')
@@ -148,6 +214,7 @@ export class Inbox {
       sequence,
       sequence <= this.#redeliveredThrough,
       receivedAt,
+      this.#instance,
     )
     this.#queue.push(message)
     if (confirm) this.#confirms.add(message)
@@ -173,12 +240,16 @@ export class Inbox {
 
   /**
    * The application has consumed it: makes room, and moves the position once nothing before it is left.
-   * Returns how soon the sender should learn of it.
+   * Returns how soon the sender should learn of it. `failed`: without success.
    */
-  settle(message: ReceivedMessage): 'now' | 'soon' {
+  settle(message: ReceivedMessage, failed: boolean): 'now' | 'soon' {
     if (!this.#inFlight.delete(message)) return 'soon'
-    const { cost } = message
-    this.#oldInFlight.delete(message)
+    const { cost, sequence } = message
+    const old = this.#oldInFlight.delete(message)
+    if (failed && !old && this.#confirms.has(message)) {
+      this.#failed = [...this.#failed, sequence].slice(-FAILED_MAX)
+      this.#untold.push(sequence)
+    }
     this.#held -= cost
     this.#taken += cost
     this.#moveConsumed()
@@ -201,6 +272,7 @@ export class Inbox {
     this.#oldInFlight.clear()
     this.#confirms.clear()
     this.#dropParts()
+    this.#partial = 0
     this.#held = 0
   }
 
@@ -263,4 +335,8 @@ export class Inbox {
       },
     )
   }
+}
+
+function hex(bytes: Uint8Array): string {
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
 }

@@ -1,32 +1,42 @@
-import type { Inbox as AsyncInbox } from '../events.ts'
+import type { Subscription } from '../events.ts'
+import { LinkedList } from '../linked-list.ts'
+import type { LoopShare } from '../loop-share.ts'
 import type { Consumer } from './delivery.ts'
 import type { Message } from './message.ts'
 
 const DONE: IteratorReturnResult<undefined> = { done: true, value: undefined }
 
 /** The pull form of consuming: a message is consumed when the promise of `next()` has resolved. */
-export class MessageIterator implements AsyncInbox<Message>, Consumer {
+export class MessageIterator implements Subscription<Message>, Consumer {
   readonly #source: { take(): Message | undefined; release(): void }
-  readonly #waiting: ((result: IteratorResult<Message, undefined>) => void)[] = []
+  readonly #loop: LoopShare
+  readonly #waiting = new LinkedList<(result: IteratorResult<Message, undefined>) => void>()
+  #awaitsTurn = false
   #ended = false
   /** Whose turn it is among several names. */
   turn = 0
 
-  constructor(source: { take(): Message | undefined; release(): void }) {
+  constructor(loop: LoopShare, source: { take(): Message | undefined; release(): void }) {
+    this.#loop = loop
     this.#source = source
   }
 
   next(): Promise<IteratorResult<Message, undefined>> {
     if (this.#ended) return Promise.resolve(DONE)
-    if (this.#waiting.length === 0) {
-      const value = this.#source.take()
-      if (value !== undefined) return Promise.resolve({ done: false, value })
+    if (this.#waiting.empty && !this.#awaitsTurn) {
+      // A loop over messages that are here already would otherwise never let anybody else run.
+      if (this.#loop.worked() || this.#loop.crowded(this)) this.#awaitTurn()
+      else {
+        const value = this.#source.take()
+        if (value !== undefined) return Promise.resolve({ done: false, value })
+      }
     }
     return new Promise((resolve) => this.#waiting.push(resolve))
   }
 
   wake(): void {
-    while (this.#waiting.length > 0) {
+    if (this.#awaitsTurn) return
+    while (!this.#waiting.empty) {
       const value = this.#source.take()
       if (value === undefined) return
       this.#waiting.shift()?.({ done: false, value })
@@ -37,7 +47,11 @@ export class MessageIterator implements AsyncInbox<Message>, Consumer {
     if (this.#ended) return
     this.#ended = true
     this.#source.release()
-    for (const waiting of this.#waiting.splice(0)) waiting(DONE)
+    for (const waiting of this.#waiting.drain()) waiting(DONE)
+  }
+
+  async close(): Promise<void> {
+    this.end()
   }
 
   async return(): Promise<IteratorResult<Message, undefined>> {
@@ -51,5 +65,13 @@ export class MessageIterator implements AsyncInbox<Message>, Consumer {
 
   [Symbol.asyncIterator](): this {
     return this
+  }
+
+  #awaitTurn(): void {
+    this.#awaitsTurn = true
+    this.#loop.wait(this, () => {
+      this.#awaitsTurn = false
+      if (!this.#ended) this.wake()
+    })
   }
 }

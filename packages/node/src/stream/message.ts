@@ -13,6 +13,11 @@ export interface Message<S extends string = string> {
   text(): string
   /** Its number among the sender's messages to this node on this name, from 1; the sender's restart begins anew. */
   readonly sequence: number
+  /**
+   * A text that names this message and no other, whoever receives it again: its sender's id and instance, the stream's
+   * name and the sequence. Fit as a key to do something once.
+   */
+  readonly id: string
   /** It may have been delivered before, to a program that died or forgot. */
   readonly redelivered: boolean
   /** When its record arrived, in milliseconds since 1970. */
@@ -29,6 +34,7 @@ export class ReceivedMessage implements Message {
   readonly redelivered: boolean
   readonly receivedAt: number
   readonly #cost: number
+  readonly #instance: string
 
   constructor(
     peerId: PeerId,
@@ -37,6 +43,7 @@ export class ReceivedMessage implements Message {
     sequence: number,
     redelivered: boolean,
     receivedAt: number,
+    instance: string,
   ) {
     this.peerId = peerId
     this.stream = stream
@@ -45,6 +52,11 @@ export class ReceivedMessage implements Message {
     this.redelivered = redelivered
     this.receivedAt = receivedAt
     this.#cost = data.length + MESSAGE_OVERHEAD
+    this.#instance = instance
+  }
+
+  get id(): string {
+    return `${this.peerId}/${this.#instance}/${this.stream}/${this.sequence}`
   }
 
   /** What it cost in credit, whatever has become of its bytes. */

@@ -110,6 +110,14 @@ export class Outbox {
   #progress = 0
   #mostRoom = 0 // credit that was left at most in this session: the peer's window, as far as it is known
 
+  /** @param last sequence of the last message that was sent before, all of them consumed */
+  constructor(last = 0) {
+    this.#assigned = last
+    this.#written = last
+    this.#consumed = last
+    this.#headMark = { ...this.#headMark, sequence: last + 1 }
+  }
+
   /** Sequence of the message that was appended last; 0 before the first. */
   get lastSequence(): number {
     return this.#assigned

@@ -1,4 +1,4 @@
-import { type Acknowledgement, equalBytes, MEMORY_LENGTH, type Open, type Ready } from '@glueberry/wire'
+import { type Acknowledgement, equalBytes, type Failure, MEMORY_LENGTH, type Open, type Ready } from '@glueberry/wire'
 import type { Cancellable, Clock } from '../clock.ts'
 import { GlueberryError } from '../errors.ts'
 import type { PeerId } from '../peer-id.ts'
@@ -10,8 +10,24 @@ import type { SessionPort } from './port.ts'
 /** An acknowledgement that is due waits for others so long at most, in milliseconds. */
 const ACK_DELAY = 5
 
+/** What is due to be told. */
+export interface Due {
+  /** Told before the acknowledgements that cover them. */
+  readonly failures: readonly Failure[]
+  readonly acknowledgements: readonly Acknowledgement[]
+}
+
+/** What is remembered of a sender that is away and of whose messages none is here. */
+export interface RememberedSender {
+  readonly instance: Uint8Array
+  readonly memory: Uint8Array
+  /** The last sequence that was received, and consumed, on each name. */
+  readonly received: ReadonlyMap<string, number>
+}
+
 export interface ReceiverOptions {
   readonly peerId: PeerId
+  readonly remembered: RememberedSender | undefined
   readonly clock: Clock
   readonly budget: Budget
   readonly messageSize: number
@@ -27,19 +43,33 @@ export interface ReceiverOptions {
   skipped(name: string, from: number, count: number): void
 }
 
+/** What is remembered of a sender, beside its positions. */
+interface SenderRecord {
+  instance: Uint8Array
+  memory: Uint8Array
+}
+
 /** Everything about receiving from one peer: the record of its instance, its inboxes, their budget, acknowledgements. */
 export class Receiver {
   readonly #options: ReceiverOptions
   readonly #inboxes = new Map<string, Inbox>()
   /** What each inbox counts in the budget now. */
-  readonly #charged = new Map<Inbox, number>()
+  readonly #charged = new WeakMap<Inbox, { charge: number; held: number }>()
   /** The sender's instance that the positions are of, and our own mark of this record. */
-  #record: { instance: Uint8Array; readonly memory: Uint8Array } | undefined
+  #record: SenderRecord | undefined
   #session:
     | {
         readonly firstWindow: number
         readonly names: Set<string>
+        /** Names that were promised a first window and have no inbox yet. */
+        readonly unused: Set<string>
         readonly opened: Set<string>
+        /** Names that were accepted earlier in this session. */
+        readonly withdrawn: Set<string>
+        /** Data streams that the peer may open, and has opened. */
+        granted: number
+        streams: number
+        /** Once it is established: nothing is reserved before. */
         port: SessionPort | undefined
       }
     | undefined
@@ -48,13 +78,37 @@ export class Receiver {
 
   constructor(options: ReceiverOptions) {
     this.#options = options
+    const { remembered } = options
+    if (remembered === undefined) return
+    const { instance, memory, received } = remembered
+    this.#record = { instance, memory }
+    for (const [name, sequence] of received) {
+      if (options.names().has(name)) this.#makeInbox(name, 0, sequence)
+      else this.#forget() // it was withdrawn meanwhile
+    }
+  }
+
+  /** What is to be remembered, if there is anything; no message may be here. */
+  get remembered(): RememberedSender | undefined {
+    if (this.#record === undefined) return undefined
+    const received = new Map([...this.#inboxes].map(([name, inbox]) => [name, inbox.position.received]))
+    return { ...this.#record, received }
   }
 
   /** Cost of everything that is here. */
   get held(): number {
-    let held = 0
-    for (const inbox of this.#inboxes.values()) held += inbox.held
-    return held
+    return this.#options.budget.held
+  }
+
+  /** Whether a sender may still have to be told of a message that failed. */
+  get hasFailures(): boolean {
+    for (const inbox of this.#inboxes.values()) if (inbox.failed.length > 0) return true
+    return false
+  }
+
+  /** How many names are accepted in the present session. */
+  get names(): number {
+    return this.#session?.names.size ?? 0
   }
 
   get inboxes(): Iterable<Inbox> {
@@ -74,28 +128,44 @@ export class Receiver {
     this.end()
     const names = new Set(this.#options.names())
     const firstWindow = this.#options.firstWindow(names.size)
-    let needed = 0
-    for (const name of names) needed += Math.max(0, firstWindow - (this.#inboxes.get(name)?.held ?? 0))
-    if (needed > budget.left) return undefined
+    if (this.#needed(names, firstWindow) > budget.left) return undefined
 
     if (this.#record === undefined) {
       this.#record = { instance, memory: clock.randomBytes(MEMORY_LENGTH) }
     } else if (!equalBytes(this.#record.instance, instance)) {
       this.#record.instance = instance
-      for (const inbox of this.#inboxes.values()) inbox.newInstance()
+      for (const inbox of this.#inboxes.values()) inbox.newInstance(instance)
     }
-    this.#session = { firstWindow, names, opened: new Set(), port: undefined }
+    const unused = new Set([...names].filter((name) => !this.#inboxes.has(name)))
+    this.#session = {
+      firstWindow,
+      names,
+      unused,
+      opened: new Set(),
+      withdrawn: new Set(),
+      granted: names.size,
+      streams: 0,
+      port: undefined,
+    }
     const limits = new Map<string, number>()
-    for (const name of names) limits.set(name, this.#grantFirst(name, firstWindow))
+    for (const name of names) limits.set(name, this.#inboxes.get(name)?.attach(firstWindow) ?? firstWindow)
     const positions = new Map([...this.#inboxes].map(([name, inbox]) => [name, inbox.position]))
-    return { memory: this.#record.memory, limits, positions }
+    const failed = new Map([...this.#inboxes].map(([name, inbox]) => [name, inbox.failed]))
+    for (const [name, sequences] of failed) if (sequences.length === 0) failed.delete(name)
+    return { memory: this.#record.memory, limits, positions, failed }
   }
 
-  /** The session is established. */
-  attach(port: SessionPort): void {
-    if (this.#session === undefined) return
-    this.#session.port = port
+  /** The session is established: what was promised is reserved. Returns false when there is no room for it any more. */
+  attach(port: SessionPort): boolean {
+    const session = this.#session
+    if (session === undefined) return true
+    const { budget } = this.#options
+    if (this.#needed(session.names, session.firstWindow) > budget.left) return false
+    session.port = port
+    budget.charge(session.unused.size * session.firstWindow, 0)
+    for (const inbox of this.#inboxes.values()) this.#recharge(inbox)
     if (this.#due.size > 0) port.requestAcknowledgement()
+    return true
   }
 
   /** The session is over. */
@@ -106,13 +176,17 @@ export class Receiver {
     this.#ackTimer?.cancel()
     this.#ackTimer = undefined
     this.#due.clear()
-    for (const name of session.names) {
-      if (!this.#inboxes.has(name)) this.#options.budget.charge(-session.firstWindow)
-    }
+    if (session.port !== undefined) this.#options.budget.charge(-session.unused.size * session.firstWindow, 0)
     for (const inbox of this.#inboxes.values()) {
       inbox.detach()
       this.#recharge(inbox)
     }
+  }
+
+  /** The peer opens one more data stream in this session. Returns whether it has a name for it. */
+  admitStream(): boolean {
+    const session = this.#session
+    return session !== undefined && ++session.streams <= session.granted
   }
 
   /** The peer opens its stream for a name. @throws GlueberryError `PROTOCOL` */
@@ -120,7 +194,8 @@ export class Receiver {
     const { peerId, skipped } = this.#options
     const session = this.#session
     const { name } = open
-    if (session === undefined || !session.names.has(name)) {
+    const accepted = session?.names.has(name) === true || session?.withdrawn.has(name) === true
+    if (session === undefined || !accepted) {
       throw new GlueberryError('PROTOCOL', `${peerId} sends on ${JSON.stringify(name)}, which was not accepted`, {
         peerId,
         stream: name,
@@ -133,6 +208,13 @@ export class Receiver {
       })
     }
     session.opened.add(name)
+    if (session.withdrawn.has(name)) {
+      // It was opened before the peer learned of it.
+      const inbox = this.#newInbox(name, 0)
+      inbox.attach(session.firstWindow)
+      inbox.withdraw()
+      return inbox
+    }
     const inbox = this.#inboxes.get(name) ?? this.#makeInbox(name, session.firstWindow)
     const gap = inbox.open(open)
     if (gap !== undefined) {
@@ -142,32 +224,43 @@ export class Receiver {
     return inbox
   }
 
+  /** So many bytes of a record for this inbox are here that is not whole. */
+  partial(inbox: Inbox, bytes: number): void {
+    if (this.#inboxes.get(inbox.name) !== inbox) return // the name was withdrawn
+    inbox.partial(bytes)
+    this.#recharge(inbox)
+  }
+
   /** Messages of the open stream are there. */
   arrived(inbox: Inbox): void {
     this.#recharge(inbox)
     this.#options.offer(inbox)
   }
 
-  /** The application has consumed a message. */
-  settle(inbox: Inbox, message: ReceivedMessage): void {
+  /** The application has consumed a message; `failed`: without success. */
+  settle(inbox: Inbox, message: ReceivedMessage, failed: boolean): void {
     if (this.#inboxes.get(inbox.name) !== inbox) return // of a record that was dropped meanwhile
-    const urgency = inbox.settle(message)
+    const urgency = inbox.settle(message, failed)
     this.#recharge(inbox)
+    if (this.#session?.names.has(inbox.name) !== true) return
     if (urgency === 'now') this.#acknowledgeNow(inbox)
     else this.#acknowledgeSoon(inbox)
   }
 
   /** What the peer is told now. */
-  acknowledgements(): Acknowledgement[] {
+  acknowledgements(): Due {
     const acknowledgements: Acknowledgement[] = []
+    const failures: Failure[] = []
     for (const inbox of this.#due) {
+      const { name } = inbox
       const { consumed, limit } = inbox.acknowledge(this.#options.frozen())
-      acknowledgements.push({ name: inbox.name, consumed, limit })
+      acknowledgements.push({ name, consumed, limit })
+      for (const sequence of inbox.takeFailures()) failures.push({ name, sequence })
     }
     this.#due.clear()
     this.#ackTimer?.cancel()
     this.#ackTimer = undefined
-    return acknowledgements
+    return { failures, acknowledgements }
   }
 
   /** Whether the budget has room for one more name. */
@@ -175,13 +268,46 @@ export class Receiver {
     return this.#session === undefined || this.#session.firstWindow <= this.#options.budget.left
   }
 
-  /** One more name is accepted, for which the budget must have room. The peer learns of it by STREAMS, then its first limit. */
-  accept(name: string): void {
+  /**
+   * One more name is accepted, for which the budget must have room. The peer learns of it by STREAMS, then its first
+   * limit. Returns false for a name that was withdrawn in this session: only the next one can accept it again.
+   */
+  accept(name: string): boolean {
     const session = this.#session
-    if (session === undefined) return
+    if (session === undefined) return true
+    if (session.withdrawn.has(name)) return false
     session.names.add(name)
-    this.#grantFirst(name, session.firstWindow)
-    this.#acknowledgeNow(this.#inboxes.get(name) ?? this.#makeInbox(name, session.firstWindow))
+    session.granted++
+    let inbox = this.#inboxes.get(name)
+    if (inbox === undefined) inbox = this.#makeInbox(name, session.firstWindow)
+    else inbox.attach(session.firstWindow)
+    this.#recharge(inbox)
+    this.#acknowledgeNow(inbox)
+    return true
+  }
+
+  /**
+   * A name is accepted no longer: what waits on it is dropped, and what still comes is thrown away. That is forgetting:
+   * a peer that learns of it too late sends again, marked, what was not consumed.
+   */
+  withdraw(name: string): Inbox | undefined {
+    const session = this.#session
+    const inbox = this.#inboxes.get(name)
+    if (session?.names.delete(name) === true) session.withdrawn.add(name)
+    if (session?.unused.delete(name) === true && session.port !== undefined)
+      this.#options.budget.charge(-session.firstWindow, 0)
+    if (inbox === undefined) return undefined
+    inbox.withdraw()
+    this.#due.delete(inbox)
+    this.#recharge(inbox)
+    this.#inboxes.delete(name)
+    this.#forget()
+    return inbox
+  }
+
+  /** Something of what was received is not known any more: the sender learns that by another mark. */
+  #forget(): void {
+    if (this.#record !== undefined) this.#record.memory = this.#options.clock.randomBytes(MEMORY_LENGTH)
   }
 
   /** Drops everything, the record too. */
@@ -195,44 +321,53 @@ export class Receiver {
     this.#record = undefined
   }
 
-  /** The first credit of a name in this session. Its inbox is made when it is first used. */
-  #grantFirst(name: string, firstWindow: number): number {
-    const { budget } = this.#options
-    const inbox = this.#inboxes.get(name)
-    if (inbox === undefined) {
-      budget.charge(firstWindow)
-      return firstWindow
-    }
-    const limit = inbox.attach(firstWindow)
-    this.#recharge(inbox)
-    return limit
+  /** What the budget must have for a first window of each name, beside what it counts already. */
+  #needed(names: ReadonlySet<string>, firstWindow: number): number {
+    let needed = 0
+    for (const name of names) needed += Math.max(0, firstWindow - (this.#inboxes.get(name)?.held ?? 0))
+    return needed
   }
 
-  #makeInbox(name: string, firstWindow: number): Inbox {
+  #newInbox(name: string, received: number): Inbox {
     const { peerId, budget, messageSize, windowMax } = this.#options
     const inbox: Inbox = new Inbox({
       peerId,
       name,
+      instance: (this.#record as SenderRecord).instance,
+      received,
       messageSize,
       windowMax,
       reserve: (amount) => {
-        const reserved = budget.reserve(amount)
-        if (reserved) this.#charged.set(inbox, (this.#charged.get(inbox) ?? 0) + amount)
-        return reserved
+        if (this.#session?.port === undefined || !budget.reserve(amount)) return false
+        counted.charge += amount
+        return true
       },
     })
+    const counted = { charge: 0, held: 0 }
+    this.#charged.set(inbox, counted)
+    return inbox
+  }
+
+  #makeInbox(name: string, firstWindow: number, received = 0): Inbox {
+    const inbox = this.#newInbox(name, received)
     this.#inboxes.set(name, inbox)
     inbox.attach(firstWindow)
-    this.#charged.set(inbox, firstWindow) // promised since the session began
+    const counted = this.#charged.get(inbox)
+    // Promised since the session was established.
+    if (this.#session?.unused.delete(name) === true && this.#session.port !== undefined && counted !== undefined)
+      counted.charge = firstWindow
     return inbox
   }
 
   #recharge(inbox: Inbox): void {
-    const before = this.#charged.get(inbox) ?? 0
-    const after = inbox.charge
-    if (after === before) return
-    this.#options.budget.charge(after - before)
-    this.#charged.set(inbox, after)
+    const counted = this.#charged.get(inbox)
+    if (counted === undefined) return
+    const { held } = inbox
+    const charge = this.#session?.port === undefined ? held : inbox.charge
+    if (charge === counted.charge && held === counted.held) return
+    this.#options.budget.charge(charge - counted.charge, held - counted.held)
+    counted.charge = charge
+    counted.held = held
   }
 
   #acknowledgeSoon(inbox: Inbox): void {

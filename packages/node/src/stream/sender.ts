@@ -2,6 +2,7 @@ import { MESSAGE_OVERHEAD, STREAM_NAMES_MAX } from '@glueberry/wire'
 import { withSignal } from '../async.ts'
 import type { Clock } from '../clock.ts'
 import { type ErrorCode, GlueberryError } from '../errors.ts'
+import { LinkedList } from '../linked-list.ts'
 import { free } from '../memory.ts'
 import type { PeerId } from '../peer-id.ts'
 import type { Kept } from './kept.ts'
@@ -12,7 +13,7 @@ import { Writer } from './writer.ts'
 /** With so much queued a writer does not wait for the next turn, in bytes. */
 const URGENT = 256 * 1024
 
-const ACCEPTED: Promise<void> = Promise.resolve()
+const DONE: Promise<void> = Promise.resolve()
 
 interface Waiting {
   readonly data: Uint8Array
@@ -26,6 +27,8 @@ interface Waiting {
 
 interface Watcher {
   readonly sequence: number
+  /** Waits for this message itself, not only for all before it. */
+  readonly confirms: boolean
   resolve(): void
   reject(error: unknown): void
 }
@@ -58,9 +61,16 @@ export interface SendOptions {
 export class Sender {
   readonly #options: SenderOptions
   readonly #outbox: Outbox
-  readonly #waiting: Waiting[] = []
+  readonly #waiting = new LinkedList<Waiting>()
+  #waitingBytes = 0
   /** Ordered by sequence. */
-  #watchers: Watcher[] = []
+  readonly #watchers = new LinkedList<Watcher>()
+  /** Those of them that wait for a message itself. */
+  readonly #confirms = new Map<number, Watcher>()
+  /** Callers that wait until something can be sent at once. */
+  readonly #writable = new LinkedList<() => void>()
+  /** Waits for what is kept on other names, or for other peers, to go. */
+  #awaitsRoom = false
   #session: { readonly port: SessionPort; writer: Writer | undefined } | undefined
   /** Something did not fit: nothing is accepted until the low mark, so that a sender is not woken for every message. */
   #full = false
@@ -79,11 +89,11 @@ export class Sender {
   }
 
   get messages(): number {
-    return this.#outbox.messages + this.#waiting.length
+    return this.#outbox.messages + this.#waiting.size
   }
 
   get bytes(): number {
-    return this.#waiting.reduce((sum, { data }) => sum + data.length, this.#outbox.bytes)
+    return this.#outbox.bytes + this.#waitingBytes
   }
 
   get busy(): boolean {
@@ -92,7 +102,7 @@ export class Sender {
 
   /** Whether `send` waits here for the peer to take something. */
   get blocked(): boolean {
-    return this.#waiting.length > 0
+    return !this.#waiting.empty
   }
 
   /** Whether it sends in a session now. */
@@ -102,7 +112,7 @@ export class Sender {
 
   /** Accepts now, or returns false where `send` would wait. Never overtakes who waits. @throws GlueberryError where `send` would reject */
   trySend(data: Uint8Array): boolean {
-    if (this.#waiting.length === 0 && this.#hasRoom(data.length)) {
+    if (this.#waiting.empty && this.#hasRoom(data.length)) {
       this.#accept(data, false)
       return true
     }
@@ -111,18 +121,34 @@ export class Sender {
     return false
   }
 
-  /** Resolves when accepted; with `confirm`, when consumed. */
-  send(data: Uint8Array, { confirm, signal }: SendOptions): Promise<void> {
-    if (this.#waiting.length === 0 && this.#hasRoom(data.length)) {
+  /** Resolves with the message's sequence when it is accepted; with `confirm`, when it is consumed. */
+  send(data: Uint8Array, { confirm, signal }: SendOptions): Promise<number> {
+    if (this.#waiting.empty && this.#hasRoom(data.length)) {
       const sequence = this.#accept(data, confirm)
-      return confirm ? this.#consumption(sequence, signal) : ACCEPTED
+      return confirm ? this.#consumption(sequence, signal) : Promise.resolve(sequence)
     }
     return this.#wait(data, confirm, signal)
   }
 
+  /** Resolves when `trySend` would accept a small message. */
+  writable(signal: AbortSignal | undefined): Promise<void> {
+    if (this.#waiting.empty && this.#hasRoom(0)) return DONE
+    return new Promise((resolve, reject) => {
+      const abort = (): void => {
+        this.#writable.remove(place)
+        reject((signal as AbortSignal).reason)
+      }
+      const place = this.#writable.push(() => {
+        signal?.removeEventListener('abort', abort)
+        resolve()
+      })
+      signal?.addEventListener('abort', abort, { once: true })
+    })
+  }
+
   /** Resolves when everything that was accepted before is consumed. */
   flush(signal: AbortSignal | undefined): Promise<void> {
-    const last = this.#waiting.at(-1)
+    const { last } = this.#waiting
     const accepted = this.#flushAccepted(signal)
     if (last === undefined) return accepted
     const waiting = withSignal(last.over, signal).then(() => this.#flushAccepted(signal))
@@ -157,27 +183,49 @@ export class Sender {
     return this.#outbox.progress > before
   }
 
+  /** The peer's application has consumed a message without success. Returns whether anybody waited for it. */
+  failed(sequence: number): boolean {
+    const { peerId, name } = this.#options
+    const text = `a handler of ${peerId} failed on message ${sequence} of ${JSON.stringify(name)}`
+    const watcher = this.#confirms.get(sequence)
+    watcher?.reject(new GlueberryError('HANDLER_FAILED', text, { peerId, stream: name }))
+    return watcher !== undefined
+  }
+
+  /** More messages were consumed without success than the peer remembers: of those before this one nobody knows. */
+  failedBefore(sequence: number, consumed: number): void {
+    const { peerId, name } = this.#options
+    for (const watcher of this.#watchers) {
+      if (watcher.sequence >= sequence || watcher.sequence > consumed) return
+      const text = `message ${watcher.sequence} was consumed by ${peerId}, and its handler may have failed`
+      if (watcher.confirms) watcher.reject(new GlueberryError('UNCONFIRMED', text, { peerId, stream: name }))
+    }
+  }
+
   /** The largest message that is kept or waits, in bytes; looks at each. */
   largest(): number {
-    return this.#waiting.reduce((largest, { data }) => Math.max(largest, data.length), this.#outbox.largest())
+    let largest = this.#outbox.largest()
+    for (const { data } of this.#waiting) largest = Math.max(largest, data.length)
+    return largest
   }
 
   /** Gives up what is kept, and rejects everyone who waits. */
   abandon(code: ErrorCode, message: string): Abandoned | undefined {
     const { peerId, name } = this.#options
     const error = (): GlueberryError => new GlueberryError(code, message, { peerId, stream: name })
-    const watchers = this.#watchers
-    this.#watchers = []
+    const watchers = [...this.#watchers]
     const abandoned = this.#outbox.abandon()
     this.#account()
-    for (const waiting of this.#waiting.splice(0)) waiting.reject(error())
+    for (const waiting of [...this.#waiting]) waiting.reject(error())
     for (const watcher of watchers)
       watcher.reject(new GlueberryError('UNDELIVERED', message, { peerId, stream: name, cause: error() }))
+    for (const resolve of this.#writable.drain()) resolve() // whatever trySend says now
     return abandoned
   }
 
   #flushAccepted(signal: AbortSignal | undefined): Promise<void> {
-    return this.#outbox.messages === 0 ? ACCEPTED : this.#watch(this.#outbox.lastSequence, signal, () => signal?.reason)
+    if (this.#outbox.messages === 0) return DONE
+    return this.#watch(this.#outbox.lastSequence, false, signal, () => signal?.reason).then(() => undefined)
   }
 
   #hasRoom(size: number): boolean {
@@ -191,7 +239,15 @@ export class Sender {
   #mayKeep(cost: number, part: number): boolean {
     const { kept } = this.#options
     const own = this.#outbox.messages === 0 || this.#outbox.cost + cost <= kept.max / STREAM_NAMES_MAX
-    return own || kept.hasRoom(cost, part)
+    if (own || kept.hasRoom(cost, part)) return true
+    if (!this.#awaitsRoom) {
+      this.#awaitsRoom = true
+      kept.wait(cost, part, () => {
+        this.#awaitsRoom = false
+        this.#advance()
+      })
+    }
+    return false
   }
 
   #account(): void {
@@ -222,14 +278,20 @@ export class Sender {
     session.writer.rouse()
   }
 
-  /** Admits who waits, in order, as far as there is room. */
+  /** Accepts what waits, in order, as far as there is room. */
   #advance(): void {
-    for (let next = this.#waiting[0]; next !== undefined && this.#hasRoom(next.data.length); next = this.#waiting[0]) {
-      this.#waiting.shift()
+    for (let next = this.#waiting.first; next !== undefined && this.#hasRoom(next.data.length); ) {
       next.accept(this.#accept(next.data, next.confirm))
       free(next.data.buffer)
+      next = this.#waiting.first
     }
     if (this.#outbox.sendable) this.#write(0)
+    this.#tellWritable()
+  }
+
+  #tellWritable(): void {
+    if (this.#writable.empty || !this.#waiting.empty || !this.#hasRoom(0)) return
+    for (const resolve of this.#writable.drain()) resolve()
   }
 
   /** Why a call may not even wait. */
@@ -241,7 +303,7 @@ export class Sender {
         stream: name,
       })
     }
-    if (this.#waiting.length < waitingMax) return undefined
+    if (this.#waiting.size < waitingMax) return undefined
     return new GlueberryError(
       'TOO_MANY_WAITING',
       `${waitingMax} calls of send to ${peerId} on ${JSON.stringify(name)} wait already`,
@@ -253,18 +315,18 @@ export class Sender {
     )
   }
 
-  #wait(data: Uint8Array, confirm: boolean, signal: AbortSignal | undefined): Promise<void> {
+  #wait(data: Uint8Array, confirm: boolean, signal: AbortSignal | undefined): Promise<number> {
     const problem = this.#mayNotWait()
     if (problem !== undefined) return Promise.reject(problem)
+    const size = data.length
     return new Promise((resolve, reject) => {
       const abort = (): void => {
-        const index = this.#waiting.indexOf(waiting)
-        if (index >= 0) this.#waiting.splice(index, 1)
         waiting.reject((signal as AbortSignal).reason)
         this.#advance()
       }
       const over = Promise.withResolvers<void>()
       const done = (): void => {
+        if (this.#waiting.remove(place)) this.#waitingBytes -= size
         signal?.removeEventListener('abort', abort)
         over.resolve()
       }
@@ -274,7 +336,7 @@ export class Sender {
         over: over.promise,
         accept: (sequence) => {
           done()
-          resolve(confirm ? this.#consumption(sequence, signal) : undefined)
+          resolve(confirm ? this.#consumption(sequence, signal) : sequence)
         },
         reject: (error) => {
           done()
@@ -282,40 +344,39 @@ export class Sender {
         },
       }
       signal?.addEventListener('abort', abort, { once: true })
-      this.#waiting.push(waiting)
+      const place = this.#waiting.push(waiting)
+      this.#waitingBytes += size
     })
   }
 
-  #consumption(sequence: number, signal: AbortSignal | undefined): Promise<void> {
+  #consumption(sequence: number, signal: AbortSignal | undefined): Promise<number> {
     const { peerId, name } = this.#options
-    return this.#watch(
-      sequence,
-      signal,
-      () =>
-        new GlueberryError(
-          'UNCONFIRMED',
-          `no longer waiting for ${peerId} to consume message ${sequence}; it is still being delivered`,
-          {
-            peerId,
-            stream: name,
-            cause: signal?.reason,
-          },
-        ),
-    )
+    return this.#watch(sequence, true, signal, () => {
+      const text = `no longer waiting for ${peerId} to consume message ${sequence}; it is still being delivered`
+      return new GlueberryError('UNCONFIRMED', text, { peerId, stream: name, cause: signal?.reason })
+    })
   }
 
-  #watch(sequence: number, signal: AbortSignal | undefined, abortReason: () => unknown): Promise<void> {
+  /** Resolves when this message is consumed; `confirms`: with success. */
+  #watch(
+    sequence: number,
+    confirms: boolean,
+    signal: AbortSignal | undefined,
+    abortReason: () => unknown,
+  ): Promise<number> {
     return new Promise((resolve, reject) => {
-      const abort = (): void => {
-        this.#watchers = this.#watchers.filter((each) => each !== watcher)
-        reject(abortReason())
+      const abort = (): void => watcher.reject(abortReason())
+      const done = (): void => {
+        this.#watchers.remove(place)
+        if (confirms) this.#confirms.delete(sequence)
+        signal?.removeEventListener('abort', abort)
       }
-      const done = (): void => signal?.removeEventListener('abort', abort)
       const watcher: Watcher = {
         sequence,
+        confirms,
         resolve: () => {
           done()
-          resolve()
+          resolve(sequence)
         },
         reject: (error) => {
           done()
@@ -324,16 +385,18 @@ export class Sender {
       }
       if (signal?.aborted === true) return reject(abortReason())
       signal?.addEventListener('abort', abort, { once: true })
-      this.#watchers.push(watcher) // always the last sequence: so they stay in order
+      const place = this.#watchers.push(watcher) // always the last sequence: so they stay in order
+      if (confirms) this.#confirms.set(sequence, watcher)
     })
   }
 
-  /** Tells who waited for what has been consumed by now. */
+  /** Tells those that waited for what has been consumed by now. */
   #settle(): void {
     const { consumed } = this.#outbox
-    let count = 0
-    while ((this.#watchers[count]?.sequence ?? Number.POSITIVE_INFINITY) <= consumed) count++
-    for (const watcher of this.#watchers.splice(0, count)) watcher.resolve()
+    for (let next = this.#watchers.first; next !== undefined && next.sequence <= consumed; ) {
+      next.resolve()
+      next = this.#watchers.first
+    }
   }
 
   #protocolError(): GlueberryError {

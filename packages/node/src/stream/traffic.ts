@@ -1,4 +1,4 @@
-import { type Acknowledgement, equalBytes, type Ready } from '@glueberry/wire'
+import { type Acknowledgement, equalBytes, FAILED_MAX, type Failure, type Ready } from '@glueberry/wire'
 import type { Clock } from '../clock.ts'
 import { type ErrorCode, GlueberryError } from '../errors.ts'
 import type { PeerId } from '../peer-id.ts'
@@ -8,16 +8,17 @@ import type { SessionPort } from './port.ts'
 import type { Receiver } from './receiver.ts'
 import { Sender, type SendOptions } from './sender.ts'
 
-/** What must outlive a peer's removal while this program runs: its sequence numbers go on where they were. */
-export interface Retired {
+/** What is remembered of a peer that is away and for which nothing is kept: how far both sides were. */
+export interface Remembered {
+  /** The peer's mark of its record of us. */
   readonly memory: Uint8Array | undefined
-  readonly outboxes: ReadonlyMap<string, Outbox>
+  /** The last sequence that was sent on each name. */
+  readonly sent: ReadonlyMap<string, number>
 }
 
 export interface TrafficOptions {
   readonly peerId: PeerId
-  /** Of an earlier record of this peer. */
-  readonly retired: Retired | undefined
+  readonly remembered: Remembered | undefined
   readonly clock: Clock
   readonly receiver: Receiver
   readonly messageSize: number
@@ -46,16 +47,18 @@ export class Traffic {
 
   constructor(options: TrafficOptions) {
     this.#options = options
-    this.#memory = options.retired?.memory
+    this.#memory = options.remembered?.memory
     this.#largestMessage = options.messageSize
-    for (const [name, outbox] of options.retired?.outboxes ?? [])
-      this.#senders.set(name, this.#makeSender(name, outbox))
+    for (const [name, last] of options.remembered?.sent ?? [])
+      this.#senders.set(name, this.#makeSender(name, new Outbox(last)))
   }
 
-  /** What an heir of this record needs, if anything was ever sent. Everything kept must have been given up. */
-  retire(): Retired | undefined {
-    if (this.#senders.size === 0) return undefined
-    return { memory: this.#memory, outboxes: new Map([...this.#senders].map(([name, { outbox }]) => [name, outbox])) }
+  /** What is to be remembered; nothing may be kept. */
+  get remembered(): Remembered {
+    return {
+      memory: this.#memory,
+      sent: new Map([...this.#senders].map(([name, { outbox }]) => [name, outbox.lastSequence])),
+    }
   }
 
   get receiver(): Receiver {
@@ -91,7 +94,14 @@ export class Traffic {
       .filter(({ count }) => count > 0)
   }
 
-  send(name: string, data: Uint8Array, options: SendOptions): Promise<void> {
+  /** Resolves when `trySend` would accept a small message. */
+  writable(name: string, signal: AbortSignal | undefined): Promise<void> {
+    const problem = this.#problem(name, 0)
+    if (problem !== undefined) return Promise.reject(problem)
+    return this.#sender(name).writable(signal)
+  }
+
+  send(name: string, data: Uint8Array, options: SendOptions): Promise<number> {
     const problem = this.#problem(name, data.length)
     if (problem !== undefined) return Promise.reject(problem)
     return this.#sender(name).send(data, options)
@@ -124,9 +134,19 @@ export class Traffic {
     this.#limits = new Map(ready.limits)
     this.#positions = ready.positions
     this.#forgotten = forgotten
-    this.receiver.attach(port)
+    if (!this.receiver.attach(port)) {
+      const { peerId } = this.#options
+      throw new GlueberryError('BUSY', `there is no memory for ${peerId} any more`, { peerId })
+    }
     for (const [name, { received }] of ready.positions) {
       if (received > 0 && !this.#senders.has(name)) throw this.#neverSent(name)
+    }
+    // Before what is consumed is told: a failure is consumed too.
+    for (const [name, sequences] of ready.failed) {
+      const sender = this.#senders.get(name)
+      for (const sequence of sequences) sender?.failed(sequence)
+      const consumed = ready.positions.get(name)?.consumed ?? 0
+      if (sequences.length === FAILED_MAX) sender?.failedBefore(Math.min(...sequences), consumed)
     }
     for (const [name, sender] of this.#senders) {
       if (!port.remoteStreams.has(name)) {
@@ -140,6 +160,24 @@ export class Traffic {
       this.#attachSender(name, sender)
     }
     return resumed
+  }
+
+  /** The peer's application has consumed these without success. Returns whether anybody waited for one. */
+  failed(failures: readonly Failure[]): boolean {
+    let waited = false
+    for (const { name, sequence } of failures) waited = this.#senders.get(name)?.failed(sequence) === true || waited
+    return waited
+  }
+
+  /** The peer accepts these names no longer: what is kept for them is given up. */
+  withdrawn(names: readonly string[]): void {
+    for (const name of names) {
+      const sender = this.#senders.get(name)
+      this.#limits.delete(name)
+      if (sender === undefined) continue
+      this.#abandonSender(name, sender, 'STREAM_NOT_ACCEPTED', this.#notAccepted(name).message)
+      sender.detach(true)
+    }
   }
 
   /** The session is over; with a goodbye, streams end in good order. */

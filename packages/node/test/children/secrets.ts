@@ -21,7 +21,7 @@ const peer = await node.connect(other.addrs)
 other.handle('x', () => {
   throw new Error('a handler fails')
 })
-await node.send(peer, 'x', 'hello', { confirm: true })
+await node.send(peer, 'x', 'hello', { confirm: true }).catch(show)
 for (const wrong of [
   () => node.connect('/ip4/127.0.0.1/tcp/1/p2p/12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA'),
   () => node.send(peer, 'y' as 'x', 'hello'),

@@ -1,0 +1,90 @@
+import type { Clock } from './clock.ts'
+import { LinkedList } from './linked-list.ts'
+
+/** Work goes on for so long at a time, in milliseconds; then timers, sockets and the others have their turn. */
+const SLICE = 2
+/** After so many messages at the latest the time is looked at: before a slice has begun, and in it. */
+const [FIRST_LOOK, LOOK_EVERY] = [16, 256]
+/** A message that takes longer is slow, in milliseconds: after it the time is looked at again. */
+const SLOW = SLICE / LOOK_EVERY
+
+/**
+ * Shares the event loop among those that have many messages to work on at once: readers, handlers, iterators. All of
+ * them together work for one slice; whoever is not done waits for a slice of its own, in turns.
+ */
+export class LoopShare {
+  readonly #clock: Clock
+  readonly #waiting = new LinkedList<{ readonly worker: object; resume(): void }>()
+  #turn: object | undefined // whose slice it is, if somebody has waited for it
+  #ends = 0 // of the slice in progress, by `clock.elapsed`
+  #inSlice = false // until the next turn of the event loop
+  #turnComes = false // a turn is scheduled
+  #messages = 0 // since the time was looked at
+  #lookAfter = FIRST_LOOK
+  #looked = 0
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  /** So many messages were worked on. Returns whether the slice is over: then the caller waits for its turn. */
+  worked(messages = 1): boolean {
+    this.#messages += messages
+    return this.#messages >= this.#lookAfter && this.#look()
+  }
+
+  /** Whether a worker that begins now waits behind others: unless this slice is its own. */
+  crowded(worker: object): boolean {
+    return !this.#waiting.empty && this.#turn !== worker
+  }
+
+  /** Calls back when it is the worker's turn. */
+  wait(worker: object, resume: () => void): void {
+    this.#waiting.push({ worker, resume })
+    this.#schedule()
+  }
+
+  /** Resolves when it is the worker's turn. */
+  turn(worker: object): Promise<void> {
+    return new Promise((resolve) => this.wait(worker, resolve))
+  }
+
+  #look(): boolean {
+    const now = this.#clock.elapsed()
+    if (!this.#inSlice) {
+      this.#begin(now)
+      return false
+    }
+    const slow = now - this.#looked > this.#messages * SLOW
+    this.#lookAfter = slow ? 1 : Math.min(2 * this.#lookAfter, LOOK_EVERY)
+    this.#looked = now
+    this.#messages = 0
+    return now >= this.#ends
+  }
+
+  #begin(now: number): void {
+    this.#inSlice = true
+    this.#ends = now + SLICE
+    this.#looked = now
+    this.#messages = 0
+    this.#lookAfter = 1
+    this.#schedule()
+  }
+
+  /** The next turn of the event loop ends the slice, and gives one to the caller that has waited longest. */
+  #schedule(): void {
+    if (this.#turnComes) return
+    this.#turnComes = true
+    this.#clock.setImmediate(() => {
+      this.#turnComes = false
+      this.#inSlice = false
+      this.#messages = 0
+      this.#lookAfter = FIRST_LOOK
+      const next = this.#waiting.shift()
+      this.#turn = next?.worker
+      if (next === undefined) return
+      this.#begin(this.#clock.elapsed())
+      next.resume()
+    })
+  }
+}
