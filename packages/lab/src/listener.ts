@@ -17,9 +17,11 @@ export class Listener implements AsyncDisposable {
     this.target = targetAt(address)
   }
 
-  /** @param peers how many will connect, if it is to take more than usual */
-  static async start(peers = 0): Promise<Listener> {
-    const child = spawnNode(['--expose-gc', program, String(peers)])
+  /** @param peers how many will connect, if it is to take more than usual
+   * @param names how many stream names it accepts: x, x1, x2, …
+   */
+  static async start(peers = 0, names = 1): Promise<Listener> {
+    const child = spawnNode(['--expose-gc', program, String(peers), String(names)])
     const [, address] = (await child.line(/^address (.*)$/)) as unknown as [string, string]
     return new Listener(child, address)
   }

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
-import type { RawPeer } from '@glueberry/testkit'
+import { Identity, Node } from '@glueberry/node'
+import { RawPeer } from '@glueberry/testkit'
 import { type ControlMessage, encodeOpen, FrameBuffer, FrameType } from '@glueberry/wire'
 import type { Target } from '../target.ts'
 import { within } from '../within.ts'
@@ -7,10 +8,16 @@ import { within } from '../within.ts'
 /** What a peer does whose identity is proven and who was let in. */
 export interface PeerAttack {
   readonly name: string
-  /** What must come of it: the session ends with GOODBYE protocol; connections are closed; the node keeps what it must, and no more. */
-  readonly outcome: 'protocol' | 'closed' | 'slowed'
+  /**
+   * What must come of it: the session ends with GOODBYE protocol; connections are closed; the node keeps what it must, and
+   * no more; or nothing, but for a stranger's dial, which goes through as ever.
+   */
+  readonly outcome: 'protocol' | 'closed' | 'slowed' | 'harmless'
   run(peer: RawPeer, target: Target): Promise<void>
 }
+
+/** Peers that make what is established for others dear: how many, at once. */
+const MANY = 6
 
 /** Resolves when the node has closed the connection, and has said why if it can. */
 export async function ended(peer: RawPeer, outcome: 'protocol' | 'closed'): Promise<void> {
@@ -67,7 +74,7 @@ export const PEER_ATTACKS: readonly PeerAttack[] = [
     try {
       for (let i = 0; i < 2000 && peer.goodbye === undefined; i++) {
         send(message(60_000))
-        if (i % 50 === 49) await Promise.race([stream.writable(), peer.stream.ended])
+        if (i % 2 === 1) await Promise.race([stream.writable(), peer.stream.ended])
       }
     } catch {
       // the stream is reset
@@ -153,6 +160,93 @@ export const PEER_ATTACKS: readonly PeerAttack[] = [
   breaks('accepts 65 names', (peer) =>
     peer.channel.send({ type: 'streams', names: Array.from({ length: 64 }, (_, i) => `${i}`.padEnd(64, 'n')) }),
   ),
+  breaks('sends a record in pieces of 20 bytes', async (peer) => {
+    const { stream, send } = await peer.dataStream()
+    send(open())
+    stream.send([Uint8Array.of(0xff, 0xe1)])
+    try {
+      // One byte more than the record has: it is cut off on its way, or does not open.
+      for (let i = 0; i < 3280 && peer.goodbye === undefined; i++) {
+        stream.send([new Uint8Array(20)])
+        if (i % 20 === 0) await turn()
+      }
+    } catch {
+      // the stream is reset
+    }
+  }),
+  breaks('opens more streams than there are names', async (peer) => {
+    for (let i = 0; i < 140 && peer.goodbye === undefined; i++) await peer.dataStream().catch(() => {})
+  }),
+  {
+    name: 'withholds READY, and sends what it may',
+    outcome: 'harmless',
+    async run(_, target) {
+      await many(async (peer) => {
+        await peer.handshake(target)
+        peer.setup()
+        await Promise.race([peer.listen(), pause()]) // ready, if the node decides
+        const { stream, send } = await peer.dataStream()
+        send(open())
+        for (let i = 0; i < 15; i++) send(message(60_000))
+        await Promise.race([stream.writable(), pause()])
+      })
+    },
+  },
+  {
+    name: 'renews, withholds READY, and sends what it may',
+    outcome: 'harmless',
+    async run(_, target) {
+      await many(async (peer) => {
+        await peer.establish(target)
+        await peer.renew(target)
+        peer.setup()
+        await Promise.race([peer.listen(), pause()])
+        const { stream, send } = await peer.dataStream()
+        send(open())
+        for (let i = 0; i < 15; i++) send(message(60_000))
+        await Promise.race([stream.writable(), pause()])
+      })
+    },
+  },
+  {
+    name: 'agrees on keys, and waits',
+    outcome: 'harmless',
+    async run(_, target) {
+      await many(async (peer) => {
+        await peer.handshake(target)
+        peer.setup()
+        await Promise.race([peer.listen(), pause()])
+      })
+    },
+  },
+  {
+    name: 'says that two programs have this identity',
+    outcome: 'harmless',
+    async run(peer, target) {
+      await peer.handshake(target)
+      peer.channel.send({ type: 'refuse', code: 'identity-in-use', reason: '\u001b[2Jso they say' })
+      await pause()
+    },
+  },
+  {
+    name: 'sends a hundred thousand tiny messages, six times at once',
+    outcome: 'harmless',
+    async run(_, target) {
+      const nodes = Array.from({ length: MANY }, () => new Node({ identity: Identity.generate(), streams: ['x'] }))
+      try {
+        await Promise.all(
+          nodes.map(async (node) => {
+            await node.start()
+            const id = await node.connect([target.addrs[0] as string])
+            for (let i = 0; i < 100_000; i++) await node.send(id, 'x', 'hello')
+            await node.flush()
+          }),
+        )
+      } finally {
+        await Promise.all(nodes.map((node) => node.stop()))
+      }
+    },
+  },
   {
     name: 'grants everything and never reads',
     outcome: 'slowed',
@@ -171,6 +265,21 @@ async function came(session: Promise<unknown>, peer: RawPeer): Promise<boolean> 
     await new Promise((resolve) => setTimeout(resolve, 100))
     return peer.link.open
   }
+}
+
+/** The same by many peers at once, all of which stay until the last one has done it. */
+async function many(attack: (peer: RawPeer) => Promise<void>): Promise<void> {
+  const peers = Array.from({ length: MANY }, () => new RawPeer())
+  try {
+    // Some of them are cut off in the middle of it: that is for the node to decide.
+    await Promise.allSettled(peers.map((peer) => attack(peer)))
+  } finally {
+    await Promise.all(peers.map((peer) => peer[Symbol.asyncDispose]()))
+  }
+}
+
+function pause(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 200))
 }
 
 function turn(): Promise<void> {

@@ -3,9 +3,10 @@ import { createInterface } from 'node:readline'
 import { Identity, Node, parsePeerId } from '@glueberry/node'
 
 const peers = Number(process.argv[2] ?? 0)
+const streams = Array.from({ length: Number(process.argv[3] ?? 1) }, (_, i) => (i === 0 ? 'x' : `x${i}`))
 const node = new Node({
   identity: Identity.generate(),
-  streams: ['x'],
+  streams,
   listen: ['/ip4/127.0.0.1/tcp/0'],
   // So many peers of one host, each with the room for one largest message.
   ...(peers > 0
@@ -21,7 +22,7 @@ let wrong = 0
 let forged = 0
 const last = new Map<string, number>()
 node.on('error', ({ error }) => console.log(`error ${error.message}`))
-node.handle('x', (message) => {
+node.handle(streams, (message) => {
   const text = message.text()
   if (text === 'hello') return
   const number = Number(text)

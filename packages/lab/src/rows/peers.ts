@@ -13,6 +13,8 @@ const ALL_MAX = (200 + 32) * MIB
 const PEAK_MAX = 256 * MIB
 /** An honest peer's confirmed message takes no longer beside an attack, in milliseconds, at p99. */
 const UNAFFECTED = 1000
+/** A stranger's dial right after an attack takes no longer, in milliseconds. */
+const PATIENCE = 10_000
 
 /** Peers whose identity is proven, and who keep to no rule. */
 export const peers: Row = {
@@ -54,7 +56,9 @@ export const peers: Row = {
           await using peer = new RawPeer()
           try {
             await run(peer, target)
-            if (outcome !== 'slowed') await ended(peer, outcome)
+            if (outcome === 'harmless') {
+              if ((await listener.honestDial(PATIENCE)) === undefined) throw new Error('a stranger could not connect')
+            } else if (outcome !== 'slowed') await ended(peer, outcome)
             else {
               const { sent, bytes } = await listener.flood(peer.identity.peerId)
               if (sent === 0 || bytes > MEMORY_MAX) throw new Error(`${bytes} bytes are kept for it`)

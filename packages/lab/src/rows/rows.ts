@@ -9,6 +9,7 @@ export const ROWS: Readonly<Record<string, () => Promise<Row>>> = {
   garbage: async () => (await import('./garbage.ts')).garbage,
   silent: async () => (await import('./silent.ts')).silent,
   crowd: async () => (await import('./crowd.ts')).crowd,
+  costs: async () => (await import('./costs.ts')).costs,
   bytes: async () => (await import('./bytes.ts')).bytes,
   peers: async () => (await import('./peers.ts')).peers,
   slowloris: async () => (await import('./slowloris.ts')).slowloris,
