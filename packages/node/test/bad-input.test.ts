@@ -33,7 +33,7 @@ describe('options', () => {
     const problems = error.message.split('; ')
     for (const expected of [
       /^strems is not an option$/,
-      /^identity must be an Identity.*, got 'me'$/,
+      /^identity must be an Identity.*, got 'string'$/,
       /^flow\.window must be an integer from 1024 to \d+, got -1$/,
       /^flow\.sendbuffer is not an option$/,
       /^flow\.overflow must be 'wait' or 'error', got 'drop'$/,
