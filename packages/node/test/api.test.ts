@@ -1,6 +1,7 @@
 import { eventually, makeNode, pair } from '@glueberry/testkit'
 import { describe, expect, test } from 'vitest'
 import { Identity, Node } from '../src/index.ts'
+import { HandClock } from './support/hand-clock.ts'
 
 describe('names that come and go', () => {
   test('a name that is accepted no longer: its sender is told of everything that was not consumed, and may use it again later', async () => {
@@ -255,6 +256,47 @@ describe('stop', () => {
       { code: 'CLOSE_FAILED', message: expect.stringContaining('the service is stuck') },
     ])
   })
+})
+
+test('a service that never stops does not keep the node from stopping', async () => {
+  const hand = new HandClock(10_000) // what each part has
+  const stuck = (): object => ({ start() {}, stop: () => new Promise(() => {}) })
+  const node = new Node(
+    { identity: Identity.generate(), streams: ['x'], libp2p: { services: { stuck } }, logger: false },
+    hand.platform,
+  )
+  const errors: string[] = []
+  node.on('error', ({ error }) => void errors.push(`${error.code} ${error.message}`))
+  await node.start()
+  let stopped = false
+  const stopping = node.stop().then(() => {
+    stopped = true
+  })
+  while (!stopped) {
+    for (let i = 0; i < 20; i++) await new Promise((resolve) => setImmediate(resolve)) // whatever ends by itself has ended
+    hand.fire()
+  }
+  await stopping
+  expect(node.status).toBe('stopped')
+  expect(errors).toEqual([
+    'CLOSE_FAILED the node could not close everything: the network took longer than 10000 ms to close',
+  ])
+})
+
+test('an address that failed often enough is not dialed until it is given again; jitter may be a number', async () => {
+  await using made = await makeNode({
+    streams: ['x'],
+    reconnect: { baseDelay: 1, jitter: 0.5, attemptsPerAddress: 2, maxAttempts: 10 },
+  })
+  const { peerId } = Identity.generate()
+  await made.node.addPeer(peerId, ['/ip4/127.0.0.1/tcp/1'])
+  await eventually(() => made.events.some(({ type }) => type === 'closed'))
+  expect(made.events.filter(({ type }) => type === 'reconnecting').length).toBeLessThan(4)
+  for (const wrong of [{ jitter: 2 }, { attemptsPerAddress: 0 }, { attemptsPerAddress: 1.5 }]) {
+    expect(() => new Node({ identity: Identity.generate(), streams: ['x'], reconnect: wrong })).toThrow(
+      expect.objectContaining({ code: 'INVALID_OPTION' }),
+    )
+  }
 })
 
 describe('found by a review', () => {

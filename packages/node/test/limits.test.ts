@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { type AddressInfo, createConnection, createServer } from 'node:net'
+import { type AddressInfo, createConnection, createServer, type Server, type Socket } from 'node:net'
 import { eventually, makeNode, RawPeer, SimulatedClock } from '@glueberry/testkit'
 import { encodeOpen, FIN_FRAME, FrameBuffer, FrameType } from '@glueberry/wire'
 import { describe, expect, test } from 'vitest'
@@ -273,6 +273,52 @@ describe('what is not established', () => {
     const id = await honest.node.connect(victim.node.addrs)
     await honest.node.send(id, 'n3', 'hello')
     for (const peer of idle) await peer[Symbol.asyncDispose]()
+  })
+
+  test('two connections from one address and port to two listeners are two: each has its own place and its own end', async () => {
+    const hand = new HandClock(12_345)
+    const any = '/ip4/127.0.0.1/tcp/0'
+    const node = new Node(
+      { identity: Identity.generate(), listen: [any, any], streams: ['x'], timeouts: { handshake: 12_345 } },
+      hand.platform,
+    )
+    await node.start()
+    const outgoing: Socket[] = []
+    const free = createServer().listen(0, '127.0.0.1')
+    await once(free, 'listening')
+    const { port: localPort } = free.address() as AddressInfo
+    await new Promise((resolve) => free.close(resolve))
+    const relays: Server[] = []
+    const addresses = []
+    for (const address of node.addrs.filter((each) => each.startsWith('/ip4/127.0.0.1/'))) {
+      const port = Number(/tcp\/(\d+)/.exec(address)?.[1])
+      const relay = createServer((socket) => {
+        const out = createConnection({ port, host: '127.0.0.1', localAddress: '127.0.0.1', localPort })
+        out.on('connect', () => {
+          outgoing.push(out)
+        })
+        for (const each of [socket, out]) each.on('error', () => {})
+        socket.pipe(out).pipe(socket)
+      }).listen(0, '127.0.0.1')
+      await once(relay, 'listening')
+      relays.push(relay)
+      addresses.push(`/ip4/127.0.0.1/tcp/${(relay.address() as AddressInfo).port}/p2p/${node.peerId}`)
+    }
+    expect(addresses).toHaveLength(2)
+    await using one = await makeNode({ streams: ['x'], reconnect: false })
+    await using two = await makeNode({ streams: ['x'], reconnect: false })
+    await one.node.connect(addresses[0] as string)
+    await two.node.connect(addresses[1] as string)
+    expect(outgoing.map((socket) => socket.localPort)).toEqual([localPort, localPort])
+    await eventually(() => node.health().peers.established === 2)
+    outgoing[0]?.destroy()
+    await eventually(() => node.health().peers.established === 1)
+    expect(hand.waiting).toBe(0) // no place is still held for a connection that is established
+    hand.fire()
+    await turns(20)
+    expect(node.getPeer(two.node.peerId)?.state).toBe('established')
+    await node.stop()
+    for (const relay of relays) relay.close()
   })
 
   test('REFUSE 7 of a stranger tells nobody anything', async () => {

@@ -51,6 +51,32 @@ new Node({ identity, streams: [], handshake: async () => ({}) })
 // @ts-expect-error nor is nothing
 new Node({ identity, streams: [], handshake: async (p: HandshakePeer) => void (await p.send('x')) })
 
+// What is sent on may be other names than those that are accepted.
+const worker = new Node<'jobs', 'results'>({ identity, streams: ['jobs'] })
+void worker.send(peer, 'results', 'x')
+// @ts-expect-error it accepts that, and does not send on it
+void worker.send(peer, 'jobs', 'x')
+// @ts-expect-error it sends on that, and does not accept it
+worker.messages('results')
+const wider = node.addStream('later')
+void wider.send(peer, 'later', 'x')
+void wider.messages('later').close()
+// @ts-expect-error the one before does not know the name
+node.messages('later')
+void node.send(peer, 'chat', 'x').then((sequence: number) => sequence)
+
+// Absence may be said by undefined, everywhere.
+new Node({
+  identity,
+  streams: [],
+  listen: undefined,
+  flow: { window: undefined },
+  logger: undefined,
+  reconnect: undefined,
+})
+void node.drain({ timeout: undefined, signal: undefined })
+node.handle('chat', () => {}, { retries: undefined, concurrency: undefined })
+
 // Options and identities.
 // @ts-expect-error a typo
 new Node({ identity, streams: [], timeout: {} })
