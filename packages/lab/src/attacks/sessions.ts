@@ -137,8 +137,12 @@ export class SessionAttacks implements AsyncDisposable {
       await Promise.all(
         Array.from({ length: STRAYS }, async () => {
           const stream = await peer.bareStream()
-          stream.send([randomBytes(random, between(random, 10, 100))])
-          await stream.closeWrite()
+          try {
+            stream.send([randomBytes(random, between(random, 10, 100))])
+            await stream.closeWrite()
+          } catch {
+            // reset before a byte of it: there are more of them than names
+          }
           await within(PATIENCE, 'a stray stream', stream.ended)
         }),
       )
@@ -156,7 +160,13 @@ export class SessionAttacks implements AsyncDisposable {
     const entry = this.#idle.pop() ?? { peer: new RawPeer(), sessions: 0 }
     const { peer } = entry
     peer.tap = undefined
-    const inputs = await run(peer)
+    let inputs: number
+    try {
+      inputs = await run(peer)
+    } catch (error) {
+      await peer[Symbol.asyncDispose]() // a host that is left would keep this process alive
+      throw error
+    }
     entry.sessions++
     if (entry.sessions < SESSIONS_EACH) this.#idle.push(entry)
     else await peer[Symbol.asyncDispose]()
