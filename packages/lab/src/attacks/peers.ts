@@ -183,12 +183,7 @@ export const PEER_ATTACKS: readonly PeerAttack[] = [
     async run(_, target) {
       await many(async (peer) => {
         await peer.handshake(target)
-        peer.setup()
-        await Promise.race([peer.listen(), pause()]) // ready, if the node decides
-        const { stream, send } = await peer.dataStream()
-        send(open())
-        for (let i = 0; i < 15; i++) send(message(60_000))
-        await Promise.race([stream.writable(), pause()])
+        await sendUnready(peer)
       })
     },
   },
@@ -199,12 +194,7 @@ export const PEER_ATTACKS: readonly PeerAttack[] = [
       await many(async (peer) => {
         await peer.establish(target)
         await peer.renew(target)
-        peer.setup()
-        await Promise.race([peer.listen(), pause()])
-        const { stream, send } = await peer.dataStream()
-        send(open())
-        for (let i = 0; i < 15; i++) send(message(60_000))
-        await Promise.race([stream.writable(), pause()])
+        await sendUnready(peer)
       })
     },
   },
@@ -276,6 +266,16 @@ async function many(attack: (peer: RawPeer) => Promise<void>): Promise<void> {
   } finally {
     await Promise.all(peers.map((peer) => peer[Symbol.asyncDispose]()))
   }
+}
+
+/** Says SETUP, never READY, and sends what the node's own READY allows, if that has come: the node may be the one that decides. */
+async function sendUnready(peer: RawPeer): Promise<void> {
+  peer.setup()
+  await Promise.race([peer.listen(), pause()])
+  const { stream, send } = await peer.dataStream()
+  send(open())
+  for (let i = 0; i < 15; i++) send(message(60_000))
+  await Promise.race([stream.writable(), pause()])
 }
 
 function pause(): Promise<void> {
