@@ -119,7 +119,8 @@ export class Node<S extends string = string, Sends extends string = S> implement
 
   /**
    * Accepts one more stream name from now on, from peers that are connected too. Returns this node, whose type then
-   * knows the name.
+   * knows the name. For a name that was removed while a peer was connected, its session ends and another one begins:
+   * with `reconnect: false` that is the program's to do.
    *
    * @throws GlueberryError `INVALID_STREAM`; `INVALID_OPTION` when the budgets cannot hold it
    */
@@ -273,7 +274,7 @@ export class Node<S extends string = string, Sends extends string = S> implement
     return this.#sendTo(peer, stream).trySend(stream, bytesOf(data))
   }
 
-  /** Resolves when `trySend` would accept a small message. @throws where `send` would reject; the signal's reason when aborted */
+  /** Resolves when `trySend` would accept what it refused last on this name, or a small message. @throws where `send` would reject; the signal's reason when aborted */
   async writable(peer: PeerRef, stream: Sends, options: AbortOptions = {}): Promise<void> {
     checkOptions('writable', options)
     options.signal?.throwIfAborted()

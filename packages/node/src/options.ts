@@ -71,7 +71,7 @@ export interface NodeOptions<S extends string> {
     | {
         /** Credit that a peer gets for one name, in cost: a message costs its size + 256. Default 8 MiB. */
         window?: number | undefined
-        /** What is accepted and kept for a peer that is away. Default 8 MiB. */
+        /** What is accepted and kept for a peer that is away, in cost. Default 8 MiB. */
         sendBuffer?: number | undefined
         /** What `send` does when that is full: wait (default), or reject with `BUFFER_FULL`. */
         overflow?: 'wait' | 'error' | undefined

@@ -110,6 +110,7 @@ export class Peer {
   #expiry: Cancellable | undefined // from the loss of a session until the next one
   #expired = false
   #info: PeerInfo | undefined // until something changes
+  #closed = false
   #warnedOfInbox = false
   #warnedOfDeadlock = false
   /** This node's instance, as this peer knows it: another record of the peer is another one, so no sequence comes twice. */
@@ -241,7 +242,7 @@ export class Peer {
 
   /** Whether messages are accepted for it: it is in the address book, was established once, or is about to be. */
   get accepted(): boolean {
-    return this.#entry !== undefined || this.#wasEstablished || this.connection.ready
+    return !this.#closed && (this.#entry !== undefined || this.#wasEstablished || this.connection.ready)
   }
 
   /** It is in the address book, like this. */
@@ -328,7 +329,7 @@ export class Peer {
     }
   }
 
-  /** Resolves when `trySend` would accept a small message. @throws GlueberryError where `send` would reject */
+  /** Resolves when `trySend` would accept what it refused last, or a small message. @throws GlueberryError where `send` would reject */
   writable(stream: string, signal: AbortSignal | undefined): Promise<void> {
     this.#mayKeep()
     return this.traffic.writable(stream, signal)
@@ -364,6 +365,7 @@ export class Peer {
   /** Lets the peer go: everything ends, everyone who waits is told. */
   close(reason: keyof typeof CLOSING): void {
     const [code, message] = CLOSING[reason]
+    this.#closed = true // what is told below may call anything: nothing is accepted for it any more
     this.#expired = false
     this.traffic.abandon(code, message) // before the session goes: who waits must not be accepted for a later one
     const error = new GlueberryError(code, message, { peerId: this.peerId })
@@ -548,7 +550,7 @@ export class Peer {
 
   #warnOfDeadlock(stream: string): void {
     for (const inbox of this.traffic.receiver.inboxes) {
-      if (!inbox.full) continue
+      if (!inbox.full || this.#context.delivery.hasConsumer(inbox.name)) continue
       this.#warnedOfDeadlock = true
       this.#context.session.logger.warn('a send waits for a peer whose own messages nobody takes here', {
         peerId: this.peerId,

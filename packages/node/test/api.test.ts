@@ -1,6 +1,8 @@
-import { eventually, makeNode, pair } from '@glueberry/testkit'
+import { once } from 'node:events'
+import { type AddressInfo, createServer } from 'node:net'
+import { eventually, type MadeNode, makeNode, pair } from '@glueberry/testkit'
 import { describe, expect, test } from 'vitest'
-import { Identity, Node } from '../src/index.ts'
+import { type HandshakePeer, Identity, Node, type Verdict } from '../src/index.ts'
 import { HandClock } from './support/hand-clock.ts'
 
 describe('names that come and go', () => {
@@ -411,5 +413,129 @@ describe('found by a review', () => {
     for (let i = 0; i < 50; i++) await new Promise((resolve) => setImmediate(resolve))
     expect(made.events.some(({ type }) => type === 'undelivered' || type === 'closed')).toBe(false)
     expect(node.buffered(peerId).messages).toBe(1)
+  })
+})
+
+describe('found by an attack', () => {
+  test('the signal of a handshake does not abort when it has accepted; what its listeners call harms nobody', async () => {
+    const aborted: string[] = []
+    const handshake = async (peer: HandshakePeer): Promise<Verdict> => {
+      peer.signal.addEventListener('abort', () => {
+        aborted.push(peer.peerId)
+        void alice.node.disconnect(peer.peerId)
+      })
+      return peer.accept()
+    }
+    await using alice: MadeNode<'x'> = await makeNode<'x'>({ streams: ['x'], handshake })
+    await using bob = await makeNode({ streams: ['x'] })
+    const id = await bob.node.connect(alice.node.addrs)
+    alice.node.handle('x', () => {})
+    await bob.node.send(id, 'x', 'hello', { confirm: true })
+    expect(aborted).toEqual([])
+    expect(alice.node.getPeer(bob.node.peerId)?.state).toBe('established')
+  })
+
+  test('a loop of trySend and writable sends a message that is larger than what is left, and lets others run', async () => {
+    await using nodes = await pair(['x'])
+    const { alice, bob, aliceId } = nodes
+    alice.handle('x', () => {})
+    bob.trySend(aliceId, 'x', 'a')
+    let rounds = 0
+    while (!bob.trySend(aliceId, 'x', new Uint8Array(1024 * 1024))) {
+      expect(++rounds).toBeLessThan(100)
+      await bob.writable(aliceId, 'x')
+    }
+    await bob.flush()
+  })
+
+  test.each(['stop', 'drain', 'close'] as const)(
+    'a message whose handler is told to stop by %s is not consumed',
+    async (how) => {
+      await using nodes = await pair(['x'])
+      const { alice, bob, aliceId, bobMade } = nodes
+      let began = 0
+      const wait = (_: unknown, signal: AbortSignal): Promise<void> =>
+        new Promise((_, reject) => {
+          began++
+          signal.addEventListener('abort', () => reject(signal.reason))
+        })
+      const handle = alice.handle('x', wait)
+      const confirmed = bob.send(aliceId, 'x', '1', { confirm: true }).catch((error: unknown) => error)
+      await bob.send(aliceId, 'x', '2')
+      await eventually(() => began === 1 && alice.peerStats(bob.peerId)?.messagesReceived === 2)
+      if (how === 'close') {
+        await handle.close()
+        await using rest = alice.messages('x') // in its order, for another consumer
+        expect([(await rest.next()).value?.text(), (await rest.next()).value?.text()]).toEqual(['1', '2'])
+        expect(await confirmed).toBe(1)
+        return
+      }
+      if (how === 'drain') await alice.drain({ timeout: 0 })
+      else await alice.stop()
+      expect(bob.buffered(aliceId).messages).toBe(2)
+      await bob.stop()
+      expect(await confirmed).toMatchObject({ code: 'UNDELIVERED' })
+      expect(bobMade.events.find(({ type }) => type === 'undelivered')).toMatchObject({ from: 1, count: 2 })
+    },
+  )
+
+  test('an address that comes while another one is silent has its own time', async () => {
+    const silent = createServer((socket) => socket.on('error', () => {})).listen(0, '127.0.0.1')
+    await once(silent, 'listening')
+    const { port } = silent.address() as AddressInfo
+    await using alice = await makeNode({ streams: ['x'] })
+    await using bob = await makeNode({ streams: ['x'], timeouts: { connect: 1000 } })
+    const { peerId } = alice.node
+    const first = bob.node.connect(`/ip4/127.0.0.1/tcp/${port}/p2p/${peerId}`)
+    await eventually(() => bob.node.getPeer(peerId)?.state === 'connecting')
+    await Promise.all([bob.node.connect(alice.node.addrs), first])
+    silent.close()
+  })
+
+  test('removing the address that is being dialed is told as no address', async () => {
+    const silent = createServer((socket) => socket.on('error', () => {})).listen(0, '127.0.0.1')
+    await once(silent, 'listening')
+    const { port } = silent.address() as AddressInfo
+    await using bob = await makeNode({ streams: ['x'], timeouts: { connect: 200 } })
+    const { peerId } = Identity.generate()
+    const address = `/ip4/127.0.0.1/tcp/${port}`
+    const connecting = bob.node.connect(`${address}/p2p/${peerId}`)
+    await bob.node.removeAddress(peerId, address)
+    await expect(connecting).rejects.toMatchObject({ name: 'GlueberryError' })
+    silent.close()
+  })
+
+  test('what is kept for a peer that is away counts what messages cost, empty ones too', async () => {
+    const node = new Node({ identity: Identity.generate(), streams: ['x'], flow: { sendBuffer: 10_000 } })
+    await node.start()
+    const { peerId } = Identity.generate()
+    await node.addPeer(peerId, [], { connect: false })
+    let sent = 0
+    while (node.trySend(peerId, 'x', '')) sent++
+    expect(sent).toBe(40) // of 256 each
+    await node.stop()
+  })
+
+  test('nothing is accepted for a peer that is being let go', async () => {
+    let bob: Node<'x'> | undefined
+    const outcomes: unknown[] = []
+    const send = (): void => {
+      if (bob?.status !== 'running' || !removing) return
+      try {
+        outcomes.push(bob.trySend(alice.node.peerId, 'x', 'too late'))
+      } catch (error) {
+        outcomes.push((error as { code: string }).code)
+      }
+    }
+    let removing = false
+    const logger = { debug: send, info: send, warn: send, error: send }
+    await using alice = await makeNode<'x'>({ streams: ['x'] })
+    await using made = await makeNode<'x'>({ streams: ['x'], logger })
+    bob = made.node
+    await bob.connect(alice.node.addrs)
+    removing = true
+    await bob.removePeer(alice.node.peerId)
+    expect(new Set(outcomes)).toEqual(new Set(['PEER_UNKNOWN']))
+    expect(bob.health().buffered).toBe(0)
   })
 })

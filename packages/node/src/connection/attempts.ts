@@ -76,7 +76,9 @@ export class Attempts {
         if (tried === 0) this.#end = clock.elapsed() + connectTimeout
         else this.#end += clock.elapsed() - asked
         // Each address has its share of the time that is left: one that is silent leaves some for the next.
-        const share = Math.max(0, this.#end - clock.elapsed()) / Math.max(1, this.#pool.size - tried)
+        // One that came when the others had used up the time has its share all the same.
+        const left = Math.max(0, this.#end - clock.elapsed()) / Math.max(1, this.#pool.size - tried)
+        const share = Math.max(left, connectTimeout / Math.max(1, this.#pool.size))
         const level = turn.urgency === 'background' ? 'debug' : 'info'
         logger[level]('dialing', { peerId, address, timeout: Math.round(share) })
         try {
@@ -147,7 +149,7 @@ export class Attempts {
   removeAddresses(addresses: readonly string[]): void {
     for (const address of addresses) this.#pool.remove(address)
     if (this.possible || this.state !== 'waiting') return
-    void this.cancel(new GlueberryError('PEER_UNKNOWN', `no address of ${this.#options.peerId} is left`))
+    void this.cancel(noAddress(this.#options.peerId))
   }
 
   /** Whether there is anything to try. */
@@ -162,6 +164,7 @@ export class Attempts {
     try {
       await this.#reconnector.connect({ signal })
     } catch (error) {
+      if (error instanceof ReconnectError && error.code === 'NO_ADDRESS') throw noAddress(this.#options.peerId)
       throw errorOf(error)
     } finally {
       this.#callers--
@@ -213,7 +216,7 @@ export class Attempts {
   /** Resolves when a dial may begin. */
   #dialTurn(attempt: number, signal: AbortSignal): Promise<Turn> {
     const { dials, dialing } = this.#options
-    const urgency = this.#callers > 0 ? 'asked' : attempt === 1 && this.#wasUp ? 'lost' : 'background'
+    const urgency = this.#callers > 0 ? 'asked' : !this.#wasUp ? 'background' : attempt === 1 ? 'lost' : 'seen'
     return new Promise((resolve, reject) => {
       const abort = (): void => {
         turn.end()
@@ -255,6 +258,14 @@ export class Attempts {
     }
     changed(state)
   }
+}
+
+/** There is nothing to dial. */
+export function noAddress(peerId: PeerId): GlueberryError {
+  return new GlueberryError('PEER_UNKNOWN', `no address of ${peerId} is known`, {
+    peerId,
+    hint: 'connect with a multiaddr, or add the peer with addPeer',
+  })
 }
 
 /** A number from 0 to below 1. */

@@ -10,7 +10,7 @@ import { type PeerId, peerIdBytes } from '../peer-id.ts'
 import type { SessionEnd } from '../session/endings.ts'
 import { type Due, Session, type SessionContext, type SessionOwner } from '../session/session.ts'
 import { type ByteStream, type Link, SESSION_PROTOCOL } from '../transport.ts'
-import { Attempts } from './attempts.ts'
+import { Attempts, noAddress } from './attempts.ts'
 import { Closings } from './closings.ts'
 import type { Dials } from './dials.ts'
 import { InstanceWatch } from './instance-watch.ts'
@@ -545,14 +545,6 @@ export class PeerConnection implements SessionOwner {
 
 function calledOff(peerId: PeerId): GlueberryError {
   return new GlueberryError('CONNECT_FAILED', 'the attempt was called off', { peerId })
-}
-
-/** There is nothing to dial. */
-export function noAddress(peerId: PeerId): GlueberryError {
-  return new GlueberryError('PEER_UNKNOWN', `no address of ${peerId} is known`, {
-    peerId,
-    hint: 'connect with a multiaddr, or add the peer with addPeer',
-  })
 }
 
 function renewalError({ peerId }: Session, end: SessionEnd | undefined): GlueberryError {

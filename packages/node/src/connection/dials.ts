@@ -4,8 +4,11 @@ import { LinkedList, type ListNode } from '../linked-list.ts'
 /** Between two dials of peers that were not just lost, in milliseconds: a thousand dead entries of a book cost no more than ten. */
 const SPACING = 10
 
-/** How urgent a dial is: a caller waits for it; the peer was just lost; or it is one of many that are tried on and on. */
-export type Urgency = 'asked' | 'lost' | 'background'
+/**
+ * How urgent a dial is: a caller waits for it; the peer was just lost; it was here since the start, and is tried on; or
+ * it is one of many of which nothing is known.
+ */
+export type Urgency = 'asked' | 'lost' | 'seen' | 'background'
 
 /** One dial that waits or is under way. */
 export interface Turn {
@@ -22,12 +25,15 @@ interface Waiting {
 
 /**
  * Gives each dial its turn. What a caller asks for begins at once. Of all others only some are under way at a time;
- * peers that were just lost come before those that are tried again and again, and those begin one after another.
+ * peers that were just lost come first; those that were here take turns with those of which nothing is known, and these
+ * begin one after another.
  */
 export class Dials {
   readonly #clock: Clock
   readonly #max: number
   readonly #lost = new LinkedList<Waiting>()
+  readonly #seen = new LinkedList<Waiting>()
+  #seenLast = false // the one before was of those that were here: the others have their turn
   readonly #background = new LinkedList<Waiting>()
   #underWay = 0 // but for those that a caller asked for
   #timer: Cancellable | undefined // until the next one of the background may begin
@@ -40,7 +46,7 @@ export class Dials {
 
   /** Dials that wait for their turn. */
   get waiting(): number {
-    return this.#lost.size + this.#background.size
+    return this.#lost.size + this.#seen.size + this.#background.size
   }
 
   /** Calls `begin` when it is this dial's turn, at once if it can. */
@@ -55,7 +61,7 @@ export class Dials {
     }
     if (urgency === 'asked') start('asked')
     else {
-      const list = urgency === 'lost' ? this.#lost : this.#background
+      const list = { lost: this.#lost, seen: this.#seen, background: this.#background }[urgency]
       place = { list, node: list.push({ begin: () => start('counted') }) }
       this.#begin()
     }
@@ -88,6 +94,11 @@ export class Dials {
         lost.begin()
         continue
       }
+      if (!this.#seen.empty && !(this.#seenLast && !this.#background.empty)) {
+        this.#seenLast = true
+        this.#seen.shift()?.begin()
+        continue
+      }
       if (this.#background.empty || this.#timer !== undefined) return
       const left = this.#next - this.#clock.elapsed()
       if (left > 0) {
@@ -98,6 +109,7 @@ export class Dials {
         return
       }
       this.#next = this.#clock.elapsed() + SPACING
+      this.#seenLast = false
       this.#background.shift()?.begin()
     }
   }

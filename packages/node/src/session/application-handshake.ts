@@ -49,6 +49,8 @@ export class ApplicationHandshake {
   /** So many bytes more wait unread, or less. */
   readonly #hold: (bytes: number) => void
   readonly #abort = new AbortController()
+  /** Why nothing more is read. */
+  #closed: { readonly error: unknown } | undefined
   readonly #unread: Uint8Array<ArrayBuffer>[] = []
   readonly #readers: { resolve(data: Uint8Array<ArrayBuffer>): void; reject(error: unknown): void }[] = []
   #unreadBytes = 0
@@ -62,7 +64,7 @@ export class ApplicationHandshake {
 
   /** Bytes of the other side have come. @throws GlueberryError `PROTOCOL` when too many wait unread */
   push(data: Uint8Array<ArrayBuffer>): void {
-    if (this.#abort.signal.aborted) return
+    if (this.#closed !== undefined) return
     const reader = this.#readers.shift()
     if (reader !== undefined) return reader.resolve(data)
     this.#unread.push(data)
@@ -104,9 +106,15 @@ export class ApplicationHandshake {
     return decision
   }
 
-  /** The session is over, or established: who still waits is told. */
+  /** The session is over before a decision: those that still wait are told. */
   end(error: unknown): void {
+    this.close(error)
     this.#abort.abort(error)
+  }
+
+  /** It is decided: nothing more is read. */
+  close(error: unknown): void {
+    this.#closed ??= { error }
     this.#unread.length = 0
     for (const reader of this.#readers.splice(0)) reader.reject(error)
   }
@@ -118,7 +126,7 @@ export class ApplicationHandshake {
       this.#hold(-data.length)
       return Promise.resolve(data)
     }
-    if (this.#abort.signal.aborted) return Promise.reject(this.#abort.signal.reason)
+    if (this.#closed !== undefined) return Promise.reject(this.#closed.error)
     return new Promise((resolve, reject) => this.#readers.push({ resolve, reject }))
   }
 }

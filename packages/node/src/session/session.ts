@@ -499,15 +499,16 @@ export class Session {
     this.#wasEstablished = true
     this.#handshakeTimer?.cancel()
     this.#holding?.release()
-    this.#application.end(new Error('the handshake is over'))
+    this.#application.close(new Error('the handshake is over'))
     this.link.established()
     this.#heartbeat.start()
     this.#keyLife.start(mayBeInFlight(this.#own as Setup) + mayBeInFlight(this.#remote as Setup))
-    const fresh = this.renews === undefined ? '' : ' with fresh keys'
-    this.#context.logger.debug(`session established${fresh}`, { peerId: this.peerId })
     this.#owner.onEstablished(this)
     this.#duties.ping() // its answer shows that the session works both ways
     this.#outcome.resolve(!this.ended)
+    // Last: a logger may call anything.
+    const fresh = this.renews === undefined ? '' : ' with fresh keys'
+    this.#context.logger.debug(`session established${fresh}`, { peerId: this.peerId })
   }
 
   /** Ends the session when the keys have been used for too much; what was just opened or sealed is then not to be used. */

@@ -106,7 +106,11 @@ export class Delivery {
       crowded: () => share.crowded(loop),
       turn: (resume) => share.wait(loop, resume),
       later: (task, delay) => clock.setTimer(task, delay),
-      stopped: () => this.#ended,
+      putBack: (inbox, message) => {
+        inbox.putBack(message)
+        this.offer(inbox)
+        this.#checkIdle()
+      },
       failed: this.#options.failed,
       run: (invocation, task) => this.#inside.run(invocation, task),
       inside: () => this.#inside.getStore(),

@@ -20,8 +20,8 @@ interface HandlerSource {
   crowded(): boolean
   turn(resume: () => void): void
   later(task: () => void, delay: number): Cancellable
-  /** The node ends: what was not handled stays unconsumed. */
-  stopped(): boolean
+  /** It was not handled: another consumer may take it, of this program or of the next one. */
+  putBack(inbox: Inbox, message: ReceivedMessage): void
 }
 
 /** One message in a handler, from its first call to its last. What it has started may go on after it: then it no longer runs. */
@@ -32,7 +32,7 @@ export interface Invocation {
   waits: boolean
 }
 
-/** What has become of a message; `unhandled`: the node has stopped before all calls of its handler. */
+/** What has become of a message; `unhandled`: its handler was told to stop first, so it is still to be consumed. */
 type Outcome = 'handled' | 'failed' | 'unhandled'
 
 /** The push form of consuming: a message is consumed when its handler has settled. */
@@ -172,14 +172,14 @@ export class HandlerLoop implements Closable, Consumer {
         await result
         return 'handled'
       } catch (error) {
-        // A handler that stops because it was told to has not failed.
-        if (signal.aborted && error === signal.reason) return 'handled'
-        if (left > 0 && !signal.aborted) await this.#pause()
-        if (left > 0 && this.#source.stopped()) return 'unhandled'
-        if (left <= 0 || signal.aborted) {
+        // A handler that stops because it was told to has not failed, nor has one that would be called again.
+        if (signal.aborted && (error === signal.reason || left > 0)) return 'unhandled'
+        if (left <= 0) {
           this.#report(message, error)
           return 'failed'
         }
+        await this.#pause()
+        if (signal.aborted) return 'unhandled'
       }
       try {
         result = this.#source.run(invocation, () => this.#handler(message, signal))
@@ -207,7 +207,8 @@ export class HandlerLoop implements Closable, Consumer {
     this.#running--
     invocation.running = false
     if (invocation.waits) this.#waiting--
-    if (outcome !== 'unhandled') this.#source.settle(inbox, message, outcome === 'failed')
+    if (outcome === 'unhandled') this.#source.putBack(inbox, message)
+    else this.#source.settle(inbox, message, outcome === 'failed')
     if (this.#ended && this.#running === 0) this.#source.release()
     this.#checkClosed()
   }

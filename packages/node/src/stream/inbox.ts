@@ -238,6 +238,18 @@ export class Inbox {
     return message
   }
 
+  /** It was taken, and not consumed: it is the next one to be taken again, of those behind it. */
+  putBack(message: ReceivedMessage): void {
+    if (!this.#inFlight.delete(message)) return
+    let at = this.#first
+    const old = this.#oldInFlight.delete(message)
+    const end = old ? this.#first + this.#old : this.#queue.length
+    if (!old) at += this.#old
+    while (at < end && (this.#queue[at] as ReceivedMessage).sequence < message.sequence) at++
+    this.#queue.splice(at, 0, message)
+    if (old) this.#old++
+  }
+
   /**
    * The application has consumed it: makes room, and moves the position once nothing before it is left.
    * Returns how soon the sender should learn of it. `failed`: without success.

@@ -74,6 +74,8 @@ export class Sender {
   #session: { readonly port: SessionPort; writer: Writer | undefined } | undefined
   /** Something did not fit: nothing is accepted until the low mark, so that a sender is not woken for every message. */
   #full = false
+  /** The size of what did not fit. */
+  #refused = 0
   #roused = 0 // bytes accepted since the writer was last roused
   #accounted = 0 // in what is kept for the peer
 
@@ -130,9 +132,9 @@ export class Sender {
     return this.#wait(data, confirm, signal)
   }
 
-  /** Resolves when `trySend` would accept a small message. */
+  /** Resolves when `trySend` would accept what it refused last, or a small message. */
   writable(signal: AbortSignal | undefined): Promise<void> {
-    if (this.#waiting.empty && this.#hasRoom(0)) return DONE
+    if (this.#waiting.empty && this.#hasRoom(this.#refused)) return DONE
     return new Promise((resolve, reject) => {
       const abort = (): void => {
         this.#writable.remove(place)
@@ -232,6 +234,7 @@ export class Sender {
     if (this.#session === undefined) return this.#options.roomWhileAway()
     if (this.#full && !(this.#outbox.belowLowMark && this.#mayKeep(0, 0.5))) return false
     this.#full = !(this.#outbox.fits(size) && this.#mayKeep(size + MESSAGE_OVERHEAD, 1))
+    this.#refused = this.#full ? size : 0
     return !this.#full
   }
 
@@ -290,7 +293,7 @@ export class Sender {
   }
 
   #tellWritable(): void {
-    if (this.#writable.empty || !this.#waiting.empty || !this.#hasRoom(0)) return
+    if (this.#writable.empty || !this.#waiting.empty || !this.#hasRoom(this.#refused)) return
     for (const resolve of this.#writable.drain()) resolve()
   }
 

@@ -94,7 +94,7 @@ export class Traffic {
       .filter(({ count }) => count > 0)
   }
 
-  /** Resolves when `trySend` would accept a small message. */
+  /** Resolves when `trySend` would accept what it refused last, or a small message. */
   writable(name: string, signal: AbortSignal | undefined): Promise<void> {
     const problem = this.#problem(name, 0)
     if (problem !== undefined) return Promise.reject(problem)
@@ -280,12 +280,8 @@ export class Traffic {
 
   /** While the peer is away: whether what is kept leaves room for more; one message always has it. */
   #roomWhileAway(): boolean {
-    let messages = 0
-    let bytes = 0
-    for (const { outbox } of this.#senders.values()) {
-      messages += outbox.messages
-      bytes += outbox.bytes
-    }
-    return messages === 0 || bytes < this.#options.sendBuffer
+    let cost = 0
+    for (const { outbox } of this.#senders.values()) cost += outbox.cost
+    return cost === 0 || cost < this.#options.sendBuffer
   }
 }
