@@ -312,7 +312,8 @@ export class Node<S extends string = string, Sends extends string = S> implement
    * Calls the handler with each message, in order for each peer (unless `ordered` is false), peers side by side; never
    * before this call has returned. A message is consumed when its handler has settled. A handler that throws or rejects
    * is called again, `retries` times; then it has failed: a `handler-failed` event tells of it, and a sender that waits
-   * for a confirmation gets `HANDLER_FAILED`. The handler's signal aborts when this is closed or the node stops. May be
+   * for a confirmation gets `HANDLER_FAILED`. The handler's signal aborts when this is closed or the node stops; a handler
+   * that then rejects with the signal's reason leaves its message to another consumer, or to the next start. May be
    * called before `start`.
    *
    * @throws GlueberryError `STREAM_TAKEN`, `INVALID_STREAM`, `INVALID_OPTION`
