@@ -310,7 +310,11 @@ test('twins are told by their coming back, not by how often a program restarts; 
 test('while a peer is away: accepted up to the buffer, then refused or waiting, replayed in order before anything new', async () => {
   for (const overflow of ['wait', 'error'] as const) {
     await using alice = await makeNode({ streams: ['x'] })
-    await using bob = await makeNode({ streams: ['x'], flow: { sendBuffer: 10 * (100 + 256), overflow }, reconnect: quick })
+    await using bob = await makeNode({
+      streams: ['x'],
+      flow: { sendBuffer: 10 * (100 + 256), overflow },
+      reconnect: quick,
+    })
     await using proxy = await FaultProxy.to(alice.node.addrs[0] as string)
     const id = await bob.node.connect(proxy.address)
     await proxy.unlisten()
