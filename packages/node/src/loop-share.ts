@@ -2,11 +2,12 @@ import type { Clock } from './clock.ts'
 import { LinkedList } from './linked-list.ts'
 
 /**
- * Work goes on for so long at a time, in milliseconds; then timers, sockets and the others have their turn. That is as long
- * as libuv itself reads from one busy socket without a turn: shorter slices only let unread records grow old in memory
- * (with 2 ms a flood of small messages took 1.5 times the CPU; measured with `npm run bench`).
+ * Work goes on for so long at a time, in milliseconds; then timers, sockets and the others have their turn. That is more
+ * than libuv itself reads from one busy socket without a turn (2 MiB): a slice that ends in the midst of that gives nobody
+ * a turn, and lets what is read meanwhile grow old in memory (with 2 ms a flood of small messages took 1.5 times the CPU,
+ * with 20 ms up to 1.3 times; measured with `npm run bench`).
  */
-const SLICE = 20
+const SLICE = 50
 /** After so many messages at the latest the time is looked at: before a slice has begun, and in it. */
 const [FIRST_LOOK, LOOK_EVERY] = [16, 256]
 /** A message that takes longer is slow, in milliseconds: after it the time is looked at again. */
