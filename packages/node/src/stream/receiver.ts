@@ -242,7 +242,6 @@ export class Receiver {
     if (this.#inboxes.get(inbox.name) !== inbox) return // of a record that was dropped meanwhile
     const urgency = inbox.settle(message, failed)
     this.#recharge(inbox)
-    if (this.#session?.names.has(inbox.name) !== true) return
     if (urgency === 'now') this.#acknowledgeNow(inbox)
     else this.#acknowledgeSoon(inbox)
   }
