@@ -35,8 +35,7 @@ export class RecordWatch {
   }
 
   /** A piece has come and all whole records were taken, which leaves so many bytes. @throws GlueberryError `PROTOCOL` for a record in too many pieces */
-  arrived(bytes: number, records: number): void {
-    if (records > 0) this.end()
+  arrived(bytes: number): void {
     if (bytes > 0) {
       this.#await()
       if (++this.#pieces > PIECES + bytes / BYTES_PER_PIECE) {
@@ -73,14 +72,10 @@ export function splitRecords(
   watch: RecordWatch,
 ): (chunks: AsyncIterable<Uint8Array>) => AsyncGenerator<Uint8Array> {
   return async function* (chunks) {
-    let taken = 0
     const take = (): Uint8Array | undefined => {
       const record = takeRecord(queue, watch.longest)
-      if (record === undefined) watch.arrived(queue.length, taken)
-      else {
-        watch.end()
-        taken++
-      }
+      if (record === undefined) watch.arrived(queue.length)
+      else watch.end()
       return record
     }
     try {
@@ -88,7 +83,6 @@ export function splitRecords(
       for (let record = take(); record !== undefined; record = take()) yield record
       for await (const chunk of chunks) {
         queue.push(chunk)
-        taken = 0
         for (let record = take(); record !== undefined; record = take()) yield record
       }
     } finally {

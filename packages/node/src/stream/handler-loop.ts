@@ -148,12 +148,7 @@ export class HandlerLoop implements Closable, Consumer {
   #begin(inbox: Inbox, message: ReceivedMessage): void {
     const invocation: Invocation = { loop: this, running: true, waits: false }
     this.#running++
-    let result: unknown
-    try {
-      result = this.#source.run(invocation, () => this.#handler(message, this.#abort.signal))
-    } catch (error) {
-      result = Promise.reject(error)
-    }
+    const result = this.#call(message, invocation)
     if (!isThenable(result)) return this.#finish(inbox, message, invocation, 'handled')
     if (this.#options.ordered) this.#busy.add(inbox.peerId)
     this.#settled(result, message, invocation).then((outcome) => {
@@ -161,6 +156,15 @@ export class HandlerLoop implements Closable, Consumer {
       this.#finish(inbox, message, invocation, outcome)
       this.wake()
     })
+  }
+
+  /** What the handler returns; a rejected promise when it throws. */
+  #call(message: ReceivedMessage, invocation: Invocation): unknown {
+    try {
+      return this.#source.run(invocation, () => this.#handler(message, this.#abort.signal))
+    } catch (error) {
+      return Promise.reject(error)
+    }
   }
 
   /** What becomes of a message, after as many calls of its handler as it takes. Never rejects. */
@@ -181,11 +185,7 @@ export class HandlerLoop implements Closable, Consumer {
         await this.#pause()
         if (signal.aborted) return 'unhandled'
       }
-      try {
-        result = this.#source.run(invocation, () => this.#handler(message, signal))
-      } catch (error) {
-        result = Promise.reject(error)
-      }
+      result = this.#call(message, invocation)
     }
   }
 
