@@ -1,4 +1,5 @@
 import { SimulatedClock } from '@glueberry/testkit'
+import { ByteQueue } from '@glueberry/wire'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { originOf, parseTarget } from '../src/address.ts'
@@ -9,6 +10,7 @@ import { decides } from '../src/connection/session-set.ts'
 import { Identity } from '../src/index.ts'
 import { PendingMemory } from '../src/pending-memory.ts'
 import { printable } from '../src/printable.ts'
+import { RecordWatch, splitRecords } from '../src/records.ts'
 import { Heartbeat } from '../src/session/heartbeat.ts'
 import { NumberWindow } from '../src/session/number-window.ts'
 import { Budget } from '../src/stream/budget.ts'
@@ -288,4 +290,18 @@ test('what is printable stays, and nothing else does', () => {
   expect(printable('a\u001b[2J\u200b\u061c\u202e\u{e0041}\ue000\ud800\u2028\nb')).toBe(
     `a\ufffd[2J${'\ufffd'.repeat(8)}b`,
   )
+})
+
+test('the pieces of a record are counted anew for each record', async () => {
+  const record = Uint8Array.of(0, 17, ...new Uint8Array(17))
+  async function* pieces() {
+    for (let i = 0; i < 100; i++) {
+      yield record.slice(0, 10)
+      yield record.slice(10)
+    }
+  }
+  const watch = new RecordWatch({ clock: new SimulatedClock(), timeout: 1000, longest: () => 1000, late: () => {} })
+  const records: Uint8Array[] = []
+  for await (const each of splitRecords(new ByteQueue(), watch)(pieces())) records.push(each)
+  expect(records).toEqual(Array.from({ length: 100 }, () => record))
 })
