@@ -33,6 +33,7 @@ export interface Link {
   established(): void
   /** Whether it is still there, as far as is known. */
   readonly open: boolean
+  /** Rejects with a `GlueberryError`, or with the signal's reason. */
   openStream(protocol: string, signal: AbortSignal): Promise<ByteStream>
   /** Closes after what was sent, within a bounded time. Never rejects. */
   close(): Promise<void>

@@ -3,17 +3,19 @@ import { ByteQueue } from '@glueberry/wire'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { originOf, parseTarget } from '../src/address.ts'
-import type { Clock } from '../src/clock.ts'
+import { type Clock, systemClock } from '../src/clock.ts'
 import { Admission } from '../src/connection/admission.ts'
+import { type AttemptOptions, attempt } from '../src/connection/attempt.ts'
 import { Blocklist } from '../src/connection/blocklist.ts'
 import { decides } from '../src/connection/session-set.ts'
-import { Identity } from '../src/index.ts'
+import { GlueberryError, Identity } from '../src/index.ts'
 import { PendingMemory } from '../src/pending-memory.ts'
 import { printable } from '../src/printable.ts'
 import { RecordWatch, splitRecords } from '../src/records.ts'
 import { Heartbeat } from '../src/session/heartbeat.ts'
 import { NumberWindow } from '../src/session/number-window.ts'
 import { Budget } from '../src/stream/budget.ts'
+import type { Link } from '../src/transport.ts'
 
 describe('heartbeat', () => {
   const make = () => {
@@ -304,4 +306,29 @@ test('the pieces of a record are counted anew for each record', async () => {
   const records: Uint8Array[] = []
   for await (const each of splitRecords(new ByteQueue(), watch)(pieces())) records.push(each)
   expect(records).toEqual(Array.from({ length: 100 }, () => record))
+})
+
+describe('an attempt that fails before there is a session', () => {
+  const peerId = Identity.generate().peerId
+  test.each([
+    ['a cut connection', new GlueberryError('CONNECT_FAILED', 'cut', { peerId }), 'io', false],
+    ['an error that nobody foresaw', new Error('cut'), 'io', false],
+    ['silence', new GlueberryError('CONNECT_TIMEOUT', 'silent', { peerId }), 'timeout', false],
+    ['another peer at the address', new GlueberryError('WRONG_IDENTITY', 'other', { peerId }), 'authentication', false],
+    ['another protocol', new GlueberryError('VERSION_MISMATCH', 'other', { peerId }), 'authentication', true],
+  ])('%s', async (_, error, kind, final) => {
+    const link = { abort: () => {}, openStream: () => Promise.reject(error) } as unknown as Link
+    const options: AttemptOptions = {
+      peerId,
+      clock: systemClock,
+      handshakeTimeout: 1000,
+      dial: () => Promise.resolve(link),
+      coolingDown: () => false,
+      open: () => expect.fail('no stream, no session'),
+      outcome: () => Promise.resolve(undefined),
+      settled: () => Promise.resolve(),
+    }
+    const failed = attempt(options, 'anywhere', 1000, new AbortController().signal)
+    await expect(failed).rejects.toMatchObject({ reason: { kind, error }, final })
+  })
 })

@@ -1,4 +1,4 @@
-import type { PeerId } from '@glueberry/node'
+import { GlueberryError, type PeerId } from '@glueberry/node'
 import type { AdmissionSlot, ByteStream, Link } from '../../node/src/transport.ts'
 import { DATA_PROTOCOL, SESSION_PROTOCOL } from '../../node/src/transport.ts'
 import { Unread } from '../../node/src/unread.ts'
@@ -93,7 +93,10 @@ export class MemoryLink implements Link {
     const { network } = this.#connection
     const other = this.#connection.otherEnd(this)
     return new Promise((resolve, reject) => {
-      const fail = (): void => reject(new Error('the connection is gone'))
+      const fail = (): void => {
+        const text = `the connection to ${this.peerId} is gone`
+        reject(new GlueberryError('CONNECT_FAILED', text, { peerId: this.peerId }))
+      }
       if (this.#gone !== undefined) return fail()
       this.#listeners.push(fail)
       signal.addEventListener('abort', () => reject(signal.reason), { once: true })

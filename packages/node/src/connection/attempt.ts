@@ -138,11 +138,11 @@ function failureOf({ peerId, end }: Session): AttemptFailure {
   return new AttemptFailure(reason.kind, error, reason.kind === 'authentication' && !passing)
 }
 
-/** Of what failed before there was a session. */
+/** What failed before there was a session. Only a peer that does not speak the protocol has said no for good. */
 function failureBefore(error: GlueberryError): AttemptFailure {
   if (GlueberryError.is(error, 'CONNECT_TIMEOUT', 'HANDSHAKE_TIMEOUT')) return new AttemptFailure('timeout', error)
-  if (GlueberryError.is(error, 'CONNECT_FAILED')) return new AttemptFailure('io', error)
-  // Another peer answers there now: this one may come back, or be found elsewhere.
+  if (GlueberryError.is(error, 'VERSION_MISMATCH')) return new AttemptFailure('authentication', error, true)
+  // Another peer answers at this address: the one that is wanted may come back, or be found elsewhere.
   if (GlueberryError.is(error, 'WRONG_IDENTITY')) return new AttemptFailure('authentication', error)
-  return new AttemptFailure('authentication', error, true)
+  return new AttemptFailure('io', error)
 }
