@@ -1,7 +1,7 @@
 // The arrows of ARCHITECTURE.md, as rules.
 const layer = (name) => `^packages/node/src/${name}`
 const leaves =
-  '(errors|events|options|clock|allowance|async|linked-list|loop-share|memory|pending-memory|printable|unread|address|peer-id|identity|transport|records|version|shared-token|check|stream/message|observe/[^/]+|address-book/store)[.]ts$'
+  '(errors|events|options|clock|allowance|async|linked-list|loop-share|memory|pending-memory|printable|unread|address|peer-id|peer-ref|identity|transport|records|version|shared-token|check|stream/message|observe/[^/]+|address-book/store)[.]ts$'
 
 /** @type {import('dependency-cruiser').IConfiguration} */
 export default {
@@ -10,7 +10,7 @@ export default {
       name: 'no-cycles',
       severity: 'error',
       from: { path: '^packages/[^/]+/src' },
-      to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } },
+      to: { circular: true },
     },
     {
       name: 'wire-stands-alone',
@@ -38,7 +38,7 @@ export default {
       from: { path: layer('stream/') },
       to: {
         path: layer('(connection|session|node|peer|peers|inbound|lifecycle|libp2p|platform)'),
-        pathNot: layer('peer-id[.]ts$'),
+        pathNot: layer('peer-(id|ref)[.]ts$'),
       },
     },
     {
@@ -47,7 +47,7 @@ export default {
       from: { path: layer('session/') },
       to: {
         path: layer('(connection|stream|node|peer|peers|inbound|lifecycle|libp2p|platform)'),
-        pathNot: layer('peer-id[.]ts$'),
+        pathNot: layer('peer-(id|ref)[.]ts$'),
       },
     },
     {
@@ -56,7 +56,7 @@ export default {
       from: { path: layer('connection/') },
       to: {
         path: layer('(stream|node|peer|peers|inbound|lifecycle|libp2p|platform)'),
-        pathNot: layer('peer-id[.]ts$'),
+        pathNot: layer('peer-(id|ref)[.]ts$'),
       },
     },
     {
@@ -65,7 +65,7 @@ export default {
       from: { path: layer('address-book/') },
       to: {
         path: layer('(stream|session|connection|node|peer|peers|inbound|lifecycle|libp2p|platform)'),
-        pathNot: [layer('peer-id[.]ts$'), layer('connection/blocklist[.]ts$')],
+        pathNot: [layer('peer-(id|ref)[.]ts$'), layer('connection/blocklist[.]ts$')],
       },
     },
     {

@@ -1,6 +1,7 @@
 import { multiaddr } from '@multiformats/multiaddr'
 import { GlueberryError } from './errors.ts'
-import { type PeerId, type PeerRef, parsePeerId, toPeerId } from './peer-id.ts'
+import type { PeerId } from './peer-id.ts'
+import { type PeerRef, parsePeerId, toPeerId } from './peer-ref.ts'
 
 /** A libp2p multiaddr as text: `/ip4/127.0.0.1/tcp/9000`, `/dns4/example.org/tcp/9000/p2p/12D3KooW…`. */
 export type Multiaddr = string

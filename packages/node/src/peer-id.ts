@@ -1,31 +1,10 @@
-import { encodePeerId, publicKeyOfPeerId, WireError } from '@glueberry/wire'
+import { encodePeerId, publicKeyOfPeerId } from '@glueberry/wire'
 import { base58btc } from 'multiformats/bases/base58'
-import { GlueberryError } from './errors.ts'
 
 declare const brand: unique symbol
 
 /** A peer's id in its usual text, `12D3KooW…`: base58btc of the multihash that carries its Ed25519 public key. */
 export type PeerId = string & { readonly [brand]: 'PeerId' }
-
-/** What libp2p itself uses for a PeerId; accepted wherever a peer is named. */
-export interface LibP2PPeerId {
-  readonly type: string
-  toMultihash(): unknown
-  toString(): string
-}
-
-/** A peer as the API's calls take it. Raw text enters only through {@link parsePeerId} and `connect`. */
-export type PeerRef = PeerId | LibP2PPeerId
-
-/**
- * Checks a text and gives it back as a `PeerId`.
- *
- * @throws GlueberryError `INVALID_PEER_ID`: not base58, or not the id of an Ed25519 key
- */
-export function parsePeerId(text: string): PeerId {
-  peerIdBytes(text)
-  return text as PeerId
-}
 
 /** The PeerId of an Ed25519 public key of 32 bytes. */
 export function peerIdOfKey(publicKey: Uint8Array): PeerId {
@@ -37,39 +16,7 @@ export function publicKeyOf(peerId: PeerId): Uint8Array<ArrayBuffer> {
   return publicKeyOfPeerId(peerIdBytes(peerId))
 }
 
-/** A peer, however it was named, as text. */
-export function toPeerId(peer: PeerRef): PeerId {
-  return parsePeerId(typeof peer === 'string' ? peer : String(peer))
-}
-
 /** The bytes behind the text; these order two peers. */
-export function peerIdBytes(text: string): Uint8Array {
-  if (typeof text !== 'string') throw invalid(text)
-  let bytes: Uint8Array
-  try {
-    bytes = base58btc.baseDecode(text)
-  } catch (cause) {
-    throw invalid(text, cause)
-  }
-  try {
-    publicKeyOfPeerId(bytes)
-  } catch (cause) {
-    if (!(cause instanceof WireError)) throw cause
-    throw invalid(text, cause)
-  }
-  return bytes
-}
-
-function invalid(text: unknown, cause?: unknown): GlueberryError<'INVALID_PEER_ID'> {
-  const shown =
-    typeof text === 'string' ? JSON.stringify(text.length > 80 ? `${text.slice(0, 80)}…` : text) : String(text)
-  const hint =
-    typeof text === 'string' && (text.startsWith('Qm') || text.startsWith('16Uiu2'))
-      ? 'this is an RSA or secp256k1 identity; only Ed25519 identities (12D3KooW…) can be used'
-      : undefined
-  return new GlueberryError(
-    'INVALID_PEER_ID',
-    `a peer id must be the base58 text of an Ed25519 identity (12D3KooW…), got ${shown}${hint === undefined ? '' : ` (${hint})`}`,
-    { hint, cause },
-  )
+export function peerIdBytes(peerId: PeerId): Uint8Array {
+  return base58btc.baseDecode(peerId)
 }

@@ -1,25 +1,43 @@
 import { GlueberryError, type PeerId } from '@glueberry/node'
-import type { AdmissionSlot, ByteStream, Link } from '../../node/src/transport.ts'
+import type { AdmissionSlot, ByteStream, HostHandlers, Link } from '../../node/src/transport.ts'
 import { DATA_PROTOCOL, SESSION_PROTOCOL } from '../../node/src/transport.ts'
 import { Unread } from '../../node/src/unread.ts'
-import type { MemoryHost, MemoryNetwork } from './memory-network.ts'
 
 /** So much is under way in one stream before its writer has to wait, in bytes. */
 const IN_FLIGHT_MAX = 256 * 1024
 
+/** Who sends or receives: one life of a program. */
+export interface Program {
+  readonly peerId: PeerId
+  readonly dead: boolean
+}
+
+/** One end of a connection: a program, and what it does with what comes. */
+export interface Endpoint extends Program {
+  readonly handlers: HostHandlers | undefined
+}
+
+/** What a connection needs of the network. */
+export interface Carrier {
+  /** Runs `task` when what is sent now arrives. */
+  carry(from: Program, to: Program, task: () => void): void
+  /** Both ends of the connection are gone. */
+  remove(connection: MemoryConnection): void
+}
+
 /** A connection between two hosts, and what each of them knows of its end. */
 export class MemoryConnection {
-  readonly network: MemoryNetwork
+  readonly network: Carrier
   readonly outbound: MemoryLink
   readonly inbound: MemoryLink
 
-  constructor(network: MemoryNetwork, dialer: MemoryHost, target: MemoryHost, slot: AdmissionSlot | undefined) {
+  constructor(network: Carrier, dialer: Endpoint, target: Endpoint, slot: AdmissionSlot | undefined) {
     this.network = network
     this.outbound = new MemoryLink(this, dialer, target.peerId, 'outbound', undefined)
     this.inbound = new MemoryLink(this, target, dialer.peerId, 'inbound', slot)
   }
 
-  involves(host: MemoryHost): boolean {
+  involves(host: Endpoint): boolean {
     return this.outbound.host === host || this.inbound.host === host
   }
 
@@ -28,7 +46,7 @@ export class MemoryConnection {
   }
 
   /** This program's end is gone at once; the other learns of it as soon as anything can reach it. */
-  leave(host: MemoryHost): void {
+  leave(host: Endpoint): void {
     const end = this.outbound.host === host ? this.outbound : this.inbound
     this.end(end, new Error('the connection was reset'))
   }
@@ -55,7 +73,7 @@ export class MemoryConnection {
 /** One end of a connection. */
 export class MemoryLink implements Link {
   readonly direction: Link['direction']
-  readonly host: MemoryHost
+  readonly host: Endpoint
   readonly peerId: PeerId
   readonly #connection: MemoryConnection
   readonly #slot: AdmissionSlot | undefined
@@ -65,7 +83,7 @@ export class MemoryLink implements Link {
 
   constructor(
     connection: MemoryConnection,
-    host: MemoryHost,
+    host: Endpoint,
     remote: PeerId,
     direction: Link['direction'],
     slot: AdmissionSlot | undefined,
@@ -153,9 +171,9 @@ export class MemoryLink implements Link {
 /** One end of a stream. */
 class MemoryStream implements ByteStream {
   readonly chunks: AsyncIterable<Uint8Array>
-  readonly #network: MemoryNetwork
-  readonly #own: MemoryHost
-  readonly #remote: MemoryHost
+  readonly #network: Carrier
+  readonly #own: Endpoint
+  readonly #remote: Endpoint
   readonly #unread = new Unread()
   #other!: MemoryStream
   /** What was sent and has not arrived, oldest first: it arrives in order, however long each piece takes. */
@@ -164,7 +182,7 @@ class MemoryStream implements ByteStream {
   #waiting: { resolve(): void; reject(error: Error): void }[] = []
   #writable = true
 
-  constructor(network: MemoryNetwork, own: MemoryHost, remote: MemoryHost) {
+  constructor(network: Carrier, own: Endpoint, remote: Endpoint) {
     this.#network = network
     this.#own = own
     this.#remote = remote

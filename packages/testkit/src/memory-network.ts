@@ -1,6 +1,6 @@
 import { GlueberryError, type PeerId } from '@glueberry/node'
 import type { Host, HostHandlers, Link } from '../../node/src/transport.ts'
-import { MemoryConnection } from './memory-connection.ts'
+import { type Carrier, type Endpoint, MemoryConnection, type Program } from './memory-connection.ts'
 import type { SimulatedClock } from './simulated-clock.ts'
 
 type Clock = Pick<SimulatedClock, 'setTimer'>
@@ -17,7 +17,7 @@ export interface Way {
  * Hosts without a network: connections and streams of bytes whose delays, cuts and one-way blocks are chosen, on simulated
  * time and chance. Bytes of one stream and direction arrive in order, as over TCP; different streams overtake each other.
  */
-export class MemoryNetwork {
+export class MemoryNetwork implements Carrier {
   readonly clock: Clock
   readonly random: () => number
   readonly #hosts = new Map<string, MemoryHost>()
@@ -117,14 +117,8 @@ export class MemoryNetwork {
   }
 }
 
-/** Who sends or receives. */
-interface Program {
-  readonly peerId: PeerId
-  readonly dead: boolean
-}
-
 /** One program's host. */
-export class MemoryHost implements Host {
+export class MemoryHost implements Host, Endpoint {
   readonly peerId: PeerId
   readonly #network: MemoryNetwork
   #address: string | undefined

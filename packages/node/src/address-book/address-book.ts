@@ -3,7 +3,8 @@ import { withSignal } from '../async.ts'
 import { type Cancellable, type Clock, deadline } from '../clock.ts'
 import type { PeerBlock } from '../connection/blocklist.ts'
 import { GlueberryError } from '../errors.ts'
-import { type PeerId, parsePeerId } from '../peer-id.ts'
+import type { PeerId } from '../peer-id.ts'
+import { parsePeerId } from '../peer-ref.ts'
 import type { OpenableStore } from './store.ts'
 
 /** What the book keeps of a peer. */

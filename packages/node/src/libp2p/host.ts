@@ -8,7 +8,8 @@ import { createLibp2p, type Libp2p, type Libp2pOptions } from 'libp2p'
 import { originOf } from '../address.ts'
 import type { Clock } from '../clock.ts'
 import { GlueberryError } from '../errors.ts'
-import { type PeerId, parsePeerId } from '../peer-id.ts'
+import type { PeerId } from '../peer-id.ts'
+import { parsePeerId } from '../peer-ref.ts'
 import { printable } from '../printable.ts'
 import {
   type AdmissionSlot,

@@ -1,7 +1,8 @@
 import type { Connection } from '@libp2p/interface'
 import type { Clock } from '../clock.ts'
 import { GlueberryError } from '../errors.ts'
-import { type PeerId, parsePeerId } from '../peer-id.ts'
+import type { PeerId } from '../peer-id.ts'
+import { parsePeerId } from '../peer-ref.ts'
 import type { AdmissionSlot, ByteStream, Link } from '../transport.ts'
 import { closeWithin, Libp2pByteStream } from './stream.ts'
 

@@ -3,18 +3,11 @@ import type { Clock } from '../clock.ts'
 import { GlueberryError } from '../errors.ts'
 import type { Closable, Subscription } from '../events.ts'
 import type { LoopShare } from '../loop-share.ts'
-import { HandlerLoop, type Invocation } from './handler-loop.ts'
+import type { Consumer } from './consumer.ts'
+import { type HandleOptions, HandlerLoop, type Invocation } from './handler-loop.ts'
 import type { Inbox } from './inbox.ts'
 import type { Message, ReceivedMessage } from './message.ts'
 import { MessageIterator } from './message-iterator.ts'
-
-/** Who takes messages of some names. */
-export interface Consumer {
-  /** Messages may be there. */
-  wake(): void
-  /** Takes nothing more. */
-  end(): void
-}
 
 export interface DeliveryOptions {
   readonly clock: Clock
@@ -23,16 +16,6 @@ export interface DeliveryOptions {
   settle(inbox: Inbox, message: ReceivedMessage, failed: boolean): void
   /** A handler threw or rejected, as often as it was called for the message. */
   failed(message: ReceivedMessage, error: GlueberryError): void
-}
-
-export interface HandleOptions {
-  /** How often a handler is called again for a message that it failed on. */
-  readonly retries: number
-  /** How long to wait before that, in milliseconds. */
-  readonly retryDelay: number
-  readonly concurrency: number
-  readonly ordered: boolean
-  readonly signal: AbortSignal | undefined
 }
 
 /** Brings messages from every peer's inboxes to the consumers of their names. Peers take turns within a name. */

@@ -1,9 +1,19 @@
 import type { Cancellable } from '../clock.ts'
 import { GlueberryError } from '../errors.ts'
 import type { Closable } from '../events.ts'
-import type { Consumer, HandleOptions } from './delivery.ts'
+import type { Consumer } from './consumer.ts'
 import type { Inbox } from './inbox.ts'
 import type { Message, ReceivedMessage } from './message.ts'
+
+export interface HandleOptions {
+  /** How often a handler is called again for a message that it failed on. */
+  readonly retries: number
+  /** How long to wait before that, in milliseconds. */
+  readonly retryDelay: number
+  readonly concurrency: number
+  readonly ordered: boolean
+  readonly signal: AbortSignal | undefined
+}
 
 interface HandlerSource {
   take(wanted: (inbox: Inbox) => boolean): { inbox: Inbox; message: ReceivedMessage } | undefined

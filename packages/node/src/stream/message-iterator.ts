@@ -1,7 +1,7 @@
 import type { Subscription } from '../events.ts'
 import { LinkedList } from '../linked-list.ts'
 import type { LoopShare } from '../loop-share.ts'
-import type { Consumer } from './delivery.ts'
+import type { Consumer } from './consumer.ts'
 import type { Message } from './message.ts'
 
 const DONE: IteratorReturnResult<undefined> = { done: true, value: undefined }
