@@ -1,10 +1,11 @@
-import { ByteQueue, takeDataHeader } from '@glueberry/wire'
+import { takeDataHeader } from '@glueberry/wire'
 import type { Multiaddr } from './address.ts'
 import type { Cancellable, Clock } from './clock.ts'
 import type { Admission } from './connection/admission.ts'
 import { GlueberryError } from './errors.ts'
 import type { Peer } from './peer.ts'
 import type { PeerId } from './peer-id.ts'
+import type { ReceiveBuffer } from './receive-buffer.ts'
 import { readPreamble } from './records.ts'
 import type { Session } from './session/session.ts'
 import type { AdmissionSlot, ByteStream, HostHandlers, Link } from './transport.ts'
@@ -75,12 +76,10 @@ export class Inbound implements HostHandlers {
       return this.#stray(link, stream, new Error('no such session'))
     }
     this.#open.set(link, open)
-    const chunks = stream.chunks[Symbol.asyncIterator]()
     // From the stream's first byte until its first record is whole.
     const limit = this.#beginning(link, stream, peer, BEGINNINGS)
     try {
-      const queue = new ByteQueue()
-      const header = await readPreamble(chunks, queue, takeDataHeader)
+      const header = await readPreamble(stream.received, takeDataHeader)
       const session = header && peer.connection.sessionOf(link, header.session)
       // A stream of an older session is reset without a word.
       if (header === undefined || session === undefined) throw new Error('no such session')
@@ -89,9 +88,8 @@ export class Inbound implements HostHandlers {
         return session.fail(new GlueberryError('PROTOCOL', text, { peerId: link.peerId }))
       }
       // READY may still be on its way on the control stream.
-      const rest = session.established ? chunks : await held(session, chunks, queue)
-      if (rest === undefined) throw new Error('no such session')
-      await peer.read(session, stream, header, { [Symbol.asyncIterator]: () => rest }, queue, () => limit.cancel())
+      if (!(await establishedBehind(session, stream.received))) throw new Error('no such session')
+      await peer.read(session, stream, header, () => limit.cancel())
     } catch (error) {
       this.#stray(link, stream, error as Error)
     } finally {
@@ -117,35 +115,13 @@ export class Inbound implements HostHandlers {
   }
 }
 
-/**
- * Keeps what comes before the session is established, as its charge. Resolves with what comes after it, or to undefined
- * when the session ends instead.
- */
-async function held(
-  session: Session,
-  chunks: AsyncIterator<Uint8Array>,
-  queue: ByteQueue,
-): Promise<AsyncIterator<Uint8Array> | undefined> {
-  session.hold(queue.length)
-  let next = chunks.next()
-  while (!session.established) {
-    const chunk = await Promise.race([next, session.whenEstablished])
-    if (session.ended) {
-      next.catch(() => {}) // the stream ends with the session
-      return undefined
-    }
-    if (typeof chunk === 'boolean') break
-    if (chunk.done === true) return (await session.whenEstablished) ? { next: () => Promise.resolve(chunk) } : undefined
-    queue.push(chunk.value)
-    session.hold(chunk.value.length)
-    next = chunks.next()
+/** Resolves to whether the session is established. What comes before is kept, as its charge. */
+async function establishedBehind(session: Session, received: ReceiveBuffer): Promise<boolean> {
+  for (let held = 0; !session.established; ) {
+    session.hold(received.queue.length - held)
+    held = received.queue.length
+    await (received.ended ? session.whenEstablished : Promise.race([received.more(), session.whenEstablished]))
+    if (session.ended) return false
   }
-  let first: Promise<IteratorResult<Uint8Array>> | undefined = next
-  return {
-    next: () => {
-      const chunk = first ?? chunks.next()
-      first = undefined
-      return chunk
-    },
-  }
+  return true
 }

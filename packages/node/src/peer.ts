@@ -1,4 +1,4 @@
-import { type ByteQueue, type DataHeader, INSTANCE_LENGTH, type Refusal, type Setup } from '@glueberry/wire'
+import { type DataHeader, INSTANCE_LENGTH, type Refusal, type Setup } from '@glueberry/wire'
 import type { Multiaddr } from './address.ts'
 import type { BookEntry } from './address-book/address-book.ts'
 import { type Cancellable, type Clock, deadline } from './clock.ts'
@@ -287,19 +287,12 @@ export class Peer {
   }
 
   /** Reads a data stream of the peer, from behind its header to its end. */
-  async read(
-    session: Session,
-    stream: ByteStream,
-    header: DataHeader,
-    chunks: AsyncIterable<Uint8Array>,
-    queue: ByteQueue,
-    begun: () => void,
-  ): Promise<void> {
+  async read(session: Session, stream: ByteStream, header: DataHeader, begun: () => void): Promise<void> {
     const { clock, settings, loop } = this.#context
     const { receiver } = this.traffic
     try {
       const opener = session.keys.opener(header.number)
-      await readDataStream(chunks, queue, {
+      await readDataStream(stream.received, {
         peerId: this.peerId,
         clock,
         timeout: settings.timeouts.handshake,

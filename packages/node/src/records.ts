@@ -2,6 +2,7 @@ import { type ByteQueue, takeRecord } from '@glueberry/wire'
 import type { Cancellable, Clock } from './clock.ts'
 import { GlueberryError } from './errors.ts'
 import { freeWhole } from './memory.ts'
+import type { ReceiveBuffer } from './receive-buffer.ts'
 
 /** The header of a yamux frame, which is what stands before a record in the buffer that libp2p's Noise has opened. */
 const YAMUX_HEADER = 12
@@ -64,39 +65,25 @@ export class RecordWatch {
   }
 }
 
-// Stages of a reader's pipeline, for it-pipe: a control stream and a data stream begin with the same two.
+// Stages of a reader's pipeline, for it-pipe: a control stream and a data stream begin with the same two. All of them are
+// plain generators: from a socket's chunk to the application's message nothing waits for a promise.
 
-/** Cuts what arrives into whole records. */
-export function splitRecords(
-  queue: ByteQueue,
-  watch: RecordWatch,
-): (chunks: AsyncIterable<Uint8Array>) => AsyncGenerator<Uint8Array> {
-  return async function* (chunks) {
-    const take = (): Uint8Array | undefined => {
-      const record = takeRecord(queue, watch.longest)
-      if (record === undefined) watch.arrived(queue.length)
-      else watch.end()
-      return record
-    }
-    try {
-      // What followed the preamble in its chunk is in the queue already.
-      for (let record = take(); record !== undefined; record = take()) yield record
-      for await (const chunk of chunks) {
-        queue.push(chunk)
-        for (let record = take(); record !== undefined; record = take()) yield record
-      }
-    } finally {
-      watch.end()
-    }
+/** Takes the whole records out of what has come. */
+export function* splitRecords(queue: ByteQueue, watch: RecordWatch): Generator<Uint8Array> {
+  for (;;) {
+    const record = takeRecord(queue, watch.longest)
+    if (record === undefined) return watch.arrived(queue.length)
+    watch.end()
+    yield record
   }
 }
 
 /** Opens each record, and gives back the memory that it was in. */
 export function openRecords(
   open: (record: Uint8Array) => Uint8Array<ArrayBuffer>,
-): (records: AsyncIterable<Uint8Array>) => AsyncGenerator<Uint8Array<ArrayBuffer>> {
-  return async function* (records) {
-    for await (const record of records) {
+): (records: Iterable<Uint8Array>) => Generator<Uint8Array<ArrayBuffer>> {
+  return function* (records) {
+    for (const record of records) {
       const plaintext = open(record)
       freeWhole(record, YAMUX_HEADER)
       yield plaintext
@@ -104,17 +91,16 @@ export function openRecords(
   }
 }
 
-/** Reads chunks into the queue until `take` finds what it looks for; `undefined` when the stream ends first. */
+/** Waits until `take` finds what it looks for in what has come; `undefined` when the stream ends first. */
 export async function readPreamble<T>(
-  chunks: AsyncIterator<Uint8Array>,
-  queue: ByteQueue,
+  received: ReceiveBuffer,
   take: (queue: ByteQueue) => T | undefined,
 ): Promise<T | undefined> {
   for (;;) {
-    const found = take(queue)
+    const found = take(received.queue)
     if (found !== undefined) return found
-    const chunk = await chunks.next()
-    if (chunk.done === true) return undefined
-    queue.push(chunk.value)
+    if (received.error !== undefined) throw received.error
+    if (received.ended) return undefined
+    await received.more()
   }
 }

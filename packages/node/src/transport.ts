@@ -1,4 +1,5 @@
 import type { PeerId } from './peer-id.ts'
+import type { ReceiveBuffer } from './receive-buffer.ts'
 
 // What this package needs from what carries its bytes. `host.ts` gives it with libp2p; a test may give it from memory.
 
@@ -15,10 +16,8 @@ export interface ByteStream {
   send(pieces: readonly Uint8Array[]): boolean
   /** Resolves when there is room again; rejects when the stream closes first. */
   writable(): Promise<void>
-  /** What arrives, in chunks of no meaning. Ends when the remote has closed its side, throws when the stream broke. One reader. */
-  readonly chunks: AsyncIterable<Uint8Array>
-  /** Resolves when the remote has closed its side, or the stream broke; whether or not anyone reads. */
-  readonly ended: Promise<void>
+  /** What has arrived. It ends when the remote has closed its side, or the stream broke. */
+  readonly received: ReceiveBuffer
   /** Closes this side, after what was sent. Never rejects. */
   closeWrite(): Promise<void>
   /** Breaks the stream off, for both sides. */

@@ -1,7 +1,7 @@
 import { createServer } from 'node:net'
 import { noise } from '@chainsafe/libp2p-noise'
 import { yamux } from '@chainsafe/libp2p-yamux'
-import { eventually, type MadeNode, makeNode, RawPeer, unlimited } from '@glueberry/testkit'
+import { eventually, type MadeNode, makeNode, RawPeer } from '@glueberry/testkit'
 import { encodeOpen, FIN_FRAME, FrameBuffer, FrameType, type Open } from '@glueberry/wire'
 import { generateKeyPair } from '@libp2p/crypto/keys'
 import type { PeerStore } from '@libp2p/interface'
@@ -168,7 +168,8 @@ test.each<[string, (peer: RawPeer) => void]>([
   await using victim = await makeNode<'x'>({ streams: ['x'] })
   await using peer = await new RawPeer().handshake(victim.node)
   violate(peer)
-  for await (const message of peer.channel.messages(unlimited())) if (message.type === 'goodbye') break
+  void peer.listen()
+  await eventually(() => peer.heard.includes('goodbye'))
   await eventually(() => victim.node.listPeers().length === 0)
 })
 
@@ -254,7 +255,8 @@ test('a second session that the application refuses leaves the established one a
   await eventually(() => victim.node.health().peers.established === 1)
   await using second = await new RawPeer(identity).handshake(victim.node)
   second.setup()
-  for await (const message of second.channel.messages(unlimited())) if (message.type === 'refuse') break
+  void second.listen()
+  await eventually(() => second.heard.includes('refuse'))
   expect(runs).toBe(2)
   ;(await first.dataStream()).send(open(), part('MESSAGE', 3))
   await eventually(() => victim.node.peerStats(identity.peerId)?.messagesReceived === 1)

@@ -1,7 +1,7 @@
 import { connect, createServer, type Socket } from 'node:net'
 import { noise } from '@chainsafe/libp2p-noise'
 import { yamux } from '@chainsafe/libp2p-yamux'
-import { eventually, makeNode } from '@glueberry/testkit'
+import { eventually, makeNode, RawPeer } from '@glueberry/testkit'
 import { type MessageStream, type Stream, type StreamMuxer, serviceDependencies } from '@libp2p/interface'
 import { tcp } from '@libp2p/tcp'
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
@@ -418,4 +418,12 @@ test('a service may ask for what libp2p’s own modules say that they offer', as
   })
   await using made = await makeNode({ streams: ['x'], libp2p: { services: { asks: service } } })
   expect(made.node.status).toBe('running')
+})
+
+test('a connection that breaks in the turn in which a stream is opened throws nowhere', async () => {
+  await using victim = await makeNode({ streams: ['x'] })
+  await using raw = await new RawPeer().connect(victim.node)
+  const opened = raw.link.openStream(SESSION_PROTOCOL, new AbortController().signal)
+  raw.link.abort(new Error('cut'))
+  await expect(opened).rejects.toMatchObject({ code: 'CONNECT_FAILED' })
 })

@@ -81,7 +81,7 @@ describe('what is buffered for a peer', () => {
     silent.send([Uint8Array.of(1)])
     await eventually(() => hand.waiting === 1)
     let over = false
-    void silent.ended.then(() => {
+    void silent.received.over.then(() => {
       over = true
     })
     let fired = 0
@@ -154,7 +154,7 @@ describe('what is buffered for a peer', () => {
     await using peer = await new RawPeer().handshake(victim.node)
     peer.setup()
     const stream = await peer.bareStream()
-    await stream.ended // reset, without a byte of it
+    await stream.received.over // reset, without a byte of it
     expect(victim.node.getPeer(peer.identity.peerId)?.state).toBe('connected')
     decide()
   })
@@ -325,7 +325,7 @@ describe('what is not established', () => {
     await using victim = await makeNode<'x'>({ streams: ['x'] })
     await using peer = await new RawPeer().handshake(victim.node)
     peer.channel.send({ type: 'refuse', code: 'identity-in-use', reason: 'so they say' })
-    await peer.stream.ended
+    await peer.stream.received.over
     await turns(20)
     expect(victim.errors).toEqual([])
     expect(victim.events.filter((event) => 'peerId' in event)).toEqual([])

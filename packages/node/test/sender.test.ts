@@ -2,6 +2,7 @@ import { SimulatedClock } from '@glueberry/testkit'
 import { FrameCursor, FrameType } from '@glueberry/wire'
 import { expect, test } from 'vitest'
 import { Identity } from '../src/index.ts'
+import { ReceiveBuffer } from '../src/receive-buffer.ts'
 import { Kept } from '../src/stream/kept.ts'
 import { Outbox } from '../src/stream/outbox.ts'
 import type { SessionPort } from '../src/stream/port.ts'
@@ -49,8 +50,7 @@ function session(): {
       return true
     },
     writable: () => Promise.resolve(),
-    chunks: { [Symbol.asyncIterator]: () => ({ next: () => new Promise(() => {}) }) },
-    ended: new Promise(() => {}),
+    received: new ReceiveBuffer(),
     closeWrite: () => Promise.resolve(),
     abort: () => {
       state.aborted = true

@@ -95,5 +95,5 @@ test('what a remote writes as its reason is printable in every error and event',
 
   await using peer = await new RawPeer().handshake(alice.node)
   peer.channel.send({ type: 'refuse', code: 'application', reason })
-  await peer.stream.ended
+  await peer.stream.received.over
 })

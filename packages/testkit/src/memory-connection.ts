@@ -1,7 +1,7 @@
 import { GlueberryError, type PeerId } from '@glueberry/node'
+import { ReceiveBuffer } from '../../node/src/receive-buffer.ts'
 import type { AdmissionSlot, ByteStream, HostHandlers, Link } from '../../node/src/transport.ts'
 import { DATA_PROTOCOL, SESSION_PROTOCOL } from '../../node/src/transport.ts'
-import { Unread } from '../../node/src/unread.ts'
 
 /** So much is under way in one stream before its writer has to wait, in bytes. */
 const IN_FLIGHT_MAX = 256 * 1024
@@ -170,11 +170,10 @@ export class MemoryLink implements Link {
 
 /** One end of a stream. */
 class MemoryStream implements ByteStream {
-  readonly chunks: AsyncIterable<Uint8Array>
+  readonly received: ReceiveBuffer = new ReceiveBuffer()
   readonly #network: Carrier
   readonly #own: Endpoint
   readonly #remote: Endpoint
-  readonly #unread = new Unread()
   #other!: MemoryStream
   /** What was sent and has not arrived, oldest first: it arrives in order, however long each piece takes. */
   readonly #sent: { arrived: boolean; readonly arrive: () => void }[] = []
@@ -186,25 +185,20 @@ class MemoryStream implements ByteStream {
     this.#network = network
     this.#own = own
     this.#remote = remote
-    this.chunks = { [Symbol.asyncIterator]: () => this.#unread.read() }
   }
 
   connect(other: MemoryStream): void {
     this.#other = other
   }
 
-  get ended(): Promise<void> {
-    return this.#unread.over
-  }
-
   send(pieces: readonly Uint8Array[]): boolean {
-    if (!this.#writable || this.#unread.error !== undefined)
-      throw this.#unread.error ?? new Error('the stream is closed')
+    if (!this.#writable || this.received.error !== undefined)
+      throw this.received.error ?? new Error('the stream is closed')
     const bytes = pieces.reduce((sum, { length }) => sum + length, 0)
     this.#inFlight += bytes
     this.#carry(() => {
       this.#inFlight -= bytes
-      if (this.#other.#unread.error === undefined) this.#other.#unread.push(pieces)
+      if (this.#other.received.error === undefined) this.#other.received.push(pieces)
       if (this.#inFlight < IN_FLIGHT_MAX) for (const { resolve } of this.#waiting.splice(0)) resolve()
     })
     return this.#inFlight < IN_FLIGHT_MAX
@@ -212,8 +206,8 @@ class MemoryStream implements ByteStream {
 
   writable(): Promise<void> {
     return new Promise((resolve, reject) => {
-      if (this.#unread.error !== undefined || !this.#writable)
-        reject(this.#unread.error ?? new Error('the stream is closed'))
+      if (this.received.error !== undefined || !this.#writable)
+        reject(this.received.error ?? new Error('the stream is closed'))
       else if (this.#inFlight < IN_FLIGHT_MAX) resolve()
       else this.#waiting.push({ resolve, reject })
     })
@@ -222,19 +216,19 @@ class MemoryStream implements ByteStream {
   async closeWrite(): Promise<void> {
     if (!this.#writable) return
     this.#writable = false
-    this.#carry(() => this.#other.#unread.end())
+    this.#carry(() => this.#other.received.end())
   }
 
   abort(error: Error): void {
-    if (this.#unread.error !== undefined) return
+    if (this.received.error !== undefined) return
     this.#carry(() => this.#other.broken(new Error('the stream was reset')))
     this.broken(error)
   }
 
   broken(error: Error): void {
-    if (this.#unread.error !== undefined) return
-    this.#unread.clear()
-    this.#unread.end(error)
+    if (this.received.error !== undefined) return
+    this.received.queue.drain()
+    this.received.end(error)
     for (const { reject } of this.#waiting.splice(0)) reject(error)
   }
 

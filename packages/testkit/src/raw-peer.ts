@@ -14,11 +14,11 @@ import { systemClock } from '../../node/src/clock.ts'
 import { seedOf } from '../../node/src/identity.ts'
 import { Libp2pHost } from '../../node/src/libp2p/host.ts'
 import { publicKeyOf } from '../../node/src/peer-id.ts'
+import { ReceiveBuffer } from '../../node/src/receive-buffer.ts'
 import { RecordWatch } from '../../node/src/records.ts'
 import { ControlChannel } from '../../node/src/session/control-channel.ts'
 import { initiate } from '../../node/src/session/noise-handshake.ts'
 import { type ByteStream, DATA_PROTOCOL, type Link, SESSION_PROTOCOL } from '../../node/src/transport.ts'
-import { Unread } from '../../node/src/unread.ts'
 
 /** What the node sends is not judged. */
 export function unlimited(): RecordWatch {
@@ -183,26 +183,25 @@ export class RawPeer implements AsyncDisposable {
 
   #tapped(stream: ByteStream): ByteStream {
     const { seen } = this
-    const unread = new Unread()
-    void (async () => {
-      try {
-        for await (const chunk of stream.chunks) {
-          seen.push(chunk.slice())
-          unread.push([chunk])
-        }
-        unread.end()
-      } catch (error) {
-        unread.end(error as Error)
-      }
-    })()
+    const received = new ReceiveBuffer()
+    stream.received
+      .consume((queue) => {
+        const chunks = queue.drain()
+        for (const chunk of chunks) seen.push(chunk.slice())
+        received.push(chunks)
+        return undefined
+      })
+      .then(
+        () => received.end(),
+        (error) => received.end(error),
+      )
     return {
       send: (pieces) => {
         this.#sent++
         return stream.send(this.tap === undefined ? pieces : this.tap(pieces))
       },
       writable: () => stream.writable(),
-      chunks: unread.read(),
-      ended: stream.ended,
+      received,
       closeWrite: () => stream.closeWrite(),
       abort: (error) => stream.abort(error),
     }
@@ -210,12 +209,12 @@ export class RawPeer implements AsyncDisposable {
 
   async #hear(channel: ControlChannel, ready: () => void): Promise<void> {
     try {
-      for await (const message of channel.messages(unlimited())) {
+      await channel.receive(unlimited(), (message) => {
         this.heard.push(message.type)
         if (message.type === 'ready') ready()
         if (message.type === 'goodbye') this.goodbye = message.reason
         if (message.type === 'ping' && this.answers) channel.send({ type: 'pong', number: message.number })
-      }
+      })
       await channel.close()
     } catch {
       // the node broke it off

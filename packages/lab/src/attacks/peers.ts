@@ -79,7 +79,7 @@ export const PEER_ATTACKS: readonly PeerAttack[] = [
       try {
         for (let i = 0; i < 2000 && peer.goodbye === undefined; i++) {
           send(message(60_000))
-          if (i % 50 === 49) await Promise.race([stream.writable(), peer.stream.ended])
+          if (i % 50 === 49) await Promise.race([stream.writable(), peer.stream.received.over])
         }
       } catch {
         // the stream is reset
@@ -118,7 +118,7 @@ export const PEER_ATTACKS: readonly PeerAttack[] = [
             const stream = await peer.bareStream()
             stream.send([randomBytes(10)])
             await stream.closeWrite()
-            await stream.ended
+            await stream.received.over
           }),
         ).catch(() => {}) // ended
       }

@@ -143,7 +143,7 @@ export class SessionAttacks implements AsyncDisposable {
           } catch {
             // reset before a byte of it: there are more of them than names
           }
-          await within(PATIENCE, 'a stray stream', stream.ended)
+          await within(PATIENCE, 'a stray stream', stream.received.over)
         }),
       )
       peer.link.abort(new Error('enough'))
@@ -212,7 +212,7 @@ async function refused(peer: RawPeer): Promise<void> {
 async function broken(peer: RawPeer, end: () => Promise<void> = () => peer.stream.closeWrite()): Promise<void> {
   const gone = new Promise<void>((resolve) => peer.link.onClose(() => resolve()))
   void end().catch(() => {})
-  await within(PATIENCE, 'the session lives', Promise.race([gone, peer.stream.ended]))
+  await within(PATIENCE, 'the session lives', Promise.race([gone, peer.stream.received.over]))
   peer.link.abort(new Error('enough'))
 }
 

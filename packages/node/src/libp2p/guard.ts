@@ -122,6 +122,8 @@ export function guardMuxer(
     guard(connection, () => yamuxFrames(allowance, frameMax, holds.get(connection) ?? HOLDS_NOTHING))
     const send = connection.send.bind(connection)
     connection.send = (data) => {
+      // yamux sends a stream's SYN in a microtask, where nobody catches that the connection was closed meanwhile.
+      if (connection.status !== 'open') return false
       allowance.give(EMPTY_COST) // a remote may answer each frame with one that announces room
       return send(data)
     }

@@ -3,8 +3,8 @@ import { Uint8ArrayList } from 'uint8arraylist'
 import { type Clock, deadline } from '../clock.ts'
 import { GlueberryError } from '../errors.ts'
 import { freeWhole } from '../memory.ts'
+import { ReceiveBuffer } from '../receive-buffer.ts'
 import type { ByteStream } from '../transport.ts'
-import { Unread } from '../unread.ts'
 import { widenWindow } from './speed.ts'
 
 /** States of a stream on which nothing comes any more. */
@@ -29,12 +29,11 @@ export async function closeWithin(
 
 /** A libp2p stream. */
 export class Libp2pByteStream implements ByteStream {
-  readonly chunks: AsyncIterable<Uint8Array>
+  readonly received: ReceiveBuffer = new ReceiveBuffer()
   readonly #stream: Stream
   readonly #clock: Clock
   readonly #unreadMax: number
   readonly #encrypted: boolean
-  readonly #unread = new Unread()
 
   constructor(stream: Stream, connection: Connection, options: { readonly clock: Clock; readonly unreadMax: number }) {
     this.#stream = stream
@@ -42,14 +41,13 @@ export class Libp2pByteStream implements ByteStream {
     this.#unreadMax = options.unreadMax
     // Another transport of the user's may have other layers, which keep what they are given.
     this.#encrypted = connection.multiplexer === '/yamux/1.0.0' && connection.encryption === '/noise'
-    this.chunks = { [Symbol.asyncIterator]: () => this.#unread.read() }
     widenWindow(stream)
     // A `message` listener takes everything at once: libp2p's own iterators buffer without a limit, or abort at 4 MiB.
     stream.addEventListener('message', (event) => this.#push(event.data))
-    stream.addEventListener('end', () => this.#unread.end())
-    stream.addEventListener('close', (event) => this.#unread.end(event.error))
+    stream.addEventListener('end', () => this.received.end())
+    stream.addEventListener('close', (event) => this.received.end(event.error))
     // The remote may have reset it before it came here: then no event tells of it any more.
-    if (OVER.has(stream.status)) this.#unread.end(new Error('the stream is closed'))
+    if (OVER.has(stream.status)) this.received.end(new Error('the stream is closed'))
   }
 
   send(pieces: readonly Uint8Array[]): boolean {
@@ -59,21 +57,17 @@ export class Libp2pByteStream implements ByteStream {
     return goesOn
   }
 
-  get ended(): Promise<void> {
-    return this.#unread.over
-  }
-
   writable(): Promise<void> {
     const stream = this.#stream
     // Not `stream.onDrain()`: its promise is never renewed, so from the second use on it returns at once.
     return new Promise((resolve, reject) => {
-      if (stream.writeStatus !== 'writable') return reject(this.#unread.error ?? new Error('the stream is closed'))
+      if (stream.writeStatus !== 'writable') return reject(this.received.error ?? new Error('the stream is closed'))
       if (!stream.writableNeedsDrain) return resolve()
       const settle = (): void => {
         stream.removeEventListener('drain', settle)
         stream.removeEventListener('close', settle)
         if (stream.writeStatus === 'writable') resolve()
-        else reject(this.#unread.error ?? new Error('the stream is closed'))
+        else reject(this.received.error ?? new Error('the stream is closed'))
       }
       stream.addEventListener('drain', settle)
       stream.addEventListener('close', settle)
@@ -89,11 +83,11 @@ export class Libp2pByteStream implements ByteStream {
   }
 
   #push(data: Uint8Array | Uint8ArrayList): void {
-    if (this.#unread.bytes + data.byteLength > this.#unreadMax) {
+    if (this.received.queue.length + data.byteLength > this.#unreadMax) {
       return this.#stream.abort(
         new GlueberryError('PROTOCOL', `more than ${this.#unreadMax} bytes wait unread in one stream`),
       )
     }
-    this.#unread.push(data instanceof Uint8Array ? [data] : data)
+    this.received.push(data instanceof Uint8Array ? [data] : data)
   }
 }

@@ -1,5 +1,4 @@
 import {
-  ByteQueue,
   type ControlMessage,
   controlCipher,
   decodeControl,
@@ -16,15 +15,14 @@ import type { ByteStream } from '../transport.ts'
 /** The control stream of one session: handshake messages in clear, then sealed control messages. */
 export class ControlChannel {
   readonly #stream: ByteStream
-  readonly #queue = new ByteQueue()
-  readonly #chunks: AsyncIterator<Uint8Array>
   #sealer: RecordSealer | undefined
   #opener: RecordOpener | undefined
   #congested: Promise<void> | undefined
+  #watch: RecordWatch | undefined
+  #closed = false
 
   constructor(stream: ByteStream) {
     this.#stream = stream
-    this.#chunks = stream.chunks[Symbol.asyncIterator]()
   }
 
   writeHandshakeMessage(message: Uint8Array): void {
@@ -33,7 +31,7 @@ export class ControlChannel {
 
   /** `undefined` when the remote ends the stream instead. */
   readHandshakeMessage(): Promise<Uint8Array | undefined> {
-    return readPreamble(this.#chunks, this.#queue, takeHandshakeMessage)
+    return readPreamble(this.#stream.received, takeHandshakeMessage)
   }
 
   /** From here on everything is sealed. */
@@ -61,28 +59,43 @@ export class ControlChannel {
     this.#congested = this.#stream.writable().then(over, over)
   }
 
-  /** What the remote says, until it ends the stream. Throws on bytes that break the protocol, and when the stream breaks. */
-  messages(watch: RecordWatch): AsyncGenerator<ControlMessage> {
+  /**
+   * Calls `handle` with what the remote says, as it comes. Resolves when the remote ends the stream; rejects with what
+   * `handle` throws, on bytes that break the protocol, and when the stream breaks.
+   */
+  async receive(watch: RecordWatch, handle: (message: ControlMessage) => void): Promise<void> {
     const opener = this.#opener as RecordOpener
-    const chunks = { [Symbol.asyncIterator]: () => this.#chunks }
-    return pipe(
-      chunks,
-      splitRecords(this.#queue, watch),
-      openRecords((record) => opener.open(record)),
-      async function* (plaintexts) {
-        for await (const plaintext of plaintexts) yield decodeControl(plaintext)
-      },
-    )
+    this.#watch = watch
+    try {
+      await this.#stream.received.consume((queue) =>
+        pipe(
+          splitRecords(queue, watch),
+          openRecords((record) => opener.open(record)),
+          (plaintexts: Iterable<Uint8Array>) => {
+            for (const plaintext of plaintexts) {
+              handle(decodeControl(plaintext))
+              if (this.#closed) return undefined
+            }
+            return undefined
+          },
+        ),
+      )
+    } finally {
+      watch.end()
+    }
   }
 
   /** Resolves when the remote has closed its side. */
   get ended(): Promise<void> {
-    return this.#stream.ended
+    return this.#stream.received.over
   }
 
-  /** Zeroes the keys and closes this side, after what was sent. */
+  /** Zeroes the keys and closes this side, after what was sent. What still comes is dropped. */
   async close(): Promise<void> {
+    this.#closed = true
     this.#destroyKeys()
+    this.#watch?.end()
+    this.#stream.received.discard()
     await this.#stream.closeWrite()
   }
 

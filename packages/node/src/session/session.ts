@@ -261,11 +261,10 @@ export class Session {
       this.#channel.secure(secrets.sendRoot, secrets.receiveRoot)
       this.#own = this.#owner.setup()
       this.#channel.send(this.#own)
-      for await (const message of this.#channel.messages(this.#watch())) {
-        if (this.ended) return
+      await this.#channel.receive(this.#watch(), (message) => {
         this.#heard()
         this.#handle(message)
-      }
+      })
       this.fail(new GlueberryError('CONNECT_FAILED', `${this.peerId} closed the session`, { peerId: this.peerId }))
     } catch (error) {
       this.fail(error)
