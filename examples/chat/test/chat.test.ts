@@ -118,7 +118,7 @@ test('--help says how, exit code 0; an address that cannot be listened on is ref
   await new Promise((resolve) => server.once('listening', resolve))
   await using taken = spawnNode([main, '--listen', `/ip4/127.0.0.1/tcp/${(server.address() as { port: number }).port}`])
   expect(await taken.ended).toBe(1)
-  expect(taken.errorLines.join('\n')).toMatch(/cannot start: cannot listen on/)
+  expect(taken.errorLines.join('\n')).toMatch(/cannot start: cannot listen: /)
   server.close()
 })
 

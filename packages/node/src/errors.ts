@@ -131,3 +131,12 @@ export class GlueberryError<C extends ErrorCode = ErrorCode> extends Error {
     return error instanceof GlueberryError && (codes.length === 0 || codes.includes(error.code as C))
   }
 }
+
+/** What a thrown value says, whatever it is: an application may throw anything, and this never throws. */
+export function textOf(thrown: unknown): string {
+  try {
+    return String(thrown instanceof Error ? thrown.message : thrown)
+  } catch {
+    return `a thrown value that has no text, of type ${typeof thrown}`
+  }
+}

@@ -4,7 +4,7 @@ import { AddressBook } from './address-book/address-book.ts'
 import { openStore } from './address-book/open-store.ts'
 import { withSignal } from './async.ts'
 import { deadline } from './clock.ts'
-import { GlueberryError } from './errors.ts'
+import { GlueberryError, textOf } from './errors.ts'
 import { EventHub, type NodeState } from './events.ts'
 import { seedOf } from './identity.ts'
 import { LoopShare } from './loop-share.ts'
@@ -289,7 +289,7 @@ export class Lifecycle {
     await close('the metrics', () => this.#meter?.stop())
     if (failures.length > 0) {
       const cause = new AggregateError(failures)
-      const text = failures.map((failure) => (failure instanceof Error ? failure.message : String(failure))).join('; ')
+      const text = failures.map(textOf).join('; ')
       const error = new GlueberryError('CLOSE_FAILED', `the node could not close everything: ${text}`, { cause })
       logger.error('the node could not close everything', { error: text })
       this.hub.emit({ type: 'error', error })

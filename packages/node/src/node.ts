@@ -498,9 +498,24 @@ function checkFunction(name: string, value: unknown): void {
 
 function bytesOf(data: Uint8Array | string): Uint8Array {
   if (typeof data === 'string') return encoder.encode(data)
-  if (data instanceof Uint8Array) return data
+  if (data instanceof Uint8Array) {
+    if (data.length === 0) checkAttached(data)
+    return data
+  }
   throw new GlueberryError(
     'INVALID_OPTION',
     `data must be a string or a Uint8Array, got ${data === null ? 'null' : typeof data}`,
   )
+}
+
+/** A view whose memory was transferred, or shrunk away under it, has no length, and cannot be copied. */
+function checkAttached(data: Uint8Array): void {
+  try {
+    new Uint8Array(data)
+  } catch (cause) {
+    throw new GlueberryError('INVALID_OPTION', 'data must be a Uint8Array that still has its memory', {
+      hint: 'its buffer was transferred or made smaller',
+      cause,
+    })
+  }
 }

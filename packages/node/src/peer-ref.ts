@@ -1,5 +1,6 @@
 import { publicKeyOfPeerId, WireError } from '@glueberry/wire'
 import { base58btc } from 'multiformats/bases/base58'
+import { show } from './check.ts'
 import { GlueberryError } from './errors.ts'
 import type { PeerId } from './peer-id.ts'
 
@@ -37,12 +38,19 @@ export function parsePeerId(text: string): PeerId {
 
 /** A peer, however it was named, as text. */
 export function toPeerId(peer: PeerRef): PeerId {
-  return parsePeerId(typeof peer === 'string' ? peer : String(peer))
+  if (typeof peer === 'string') return parsePeerId(peer)
+  let text: string
+  try {
+    text = String(peer)
+  } catch (cause) {
+    throw invalid(peer, cause)
+  }
+  return parsePeerId(text)
 }
 
 function invalid(text: unknown, cause?: unknown): GlueberryError<'INVALID_PEER_ID'> {
   const shown =
-    typeof text === 'string' ? JSON.stringify(text.length > 80 ? `${text.slice(0, 80)}…` : text) : String(text)
+    typeof text === 'string' ? JSON.stringify(text.length > 80 ? `${text.slice(0, 80)}…` : text) : show(text)
   const hint =
     typeof text === 'string' && (text.startsWith('Qm') || text.startsWith('16Uiu2'))
       ? 'this is an RSA or secp256k1 identity; only Ed25519 identities (12D3KooW…) can be used'

@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import {
   chmodSync,
   mkdtempSync,
@@ -166,6 +166,22 @@ test.each([
   expect(readFileSync(join(path, '..', aside), 'utf8')).toBe(text)
   expect(bob.errors[0]?.message).toContain(aside)
   expect(Object.keys(read(path).peers)).toHaveLength(1)
+})
+
+test('a byte order mark in front of a book is none of its text', async () => {
+  const path = bookPath()
+  writeFileSync(path, '\ufeff{"version":1,"peers":{}}')
+  await using bob = await withBook(path)
+  expect(bob.errors).toEqual([])
+})
+
+test('a path that is no regular file is refused: reading a pipe would never end', async () => {
+  const path = bookPath()
+  execFileSync('mkfifo', [path])
+  await expect(withBook(path)).rejects.toMatchObject({
+    code: 'ADDRESS_BOOK',
+    message: expect.stringContaining('it is no regular file'),
+  })
 })
 
 test('a book of a later version is neither read nor touched', async () => {

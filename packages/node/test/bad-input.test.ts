@@ -241,3 +241,19 @@ test('GlueberryError.is tells ours from others, and one code from another', () =
   expect(GlueberryError.is(new Error('STOPPED'), 'STOPPED')).toBe(false)
   expect(Object.keys(error)).not.toContain('hint')
 })
+
+test.each([
+  [
+    '/ip4/127.0.0.1/tcp/0/ws',
+    /^cannot listen: \/ip4\/127\.0\.0\.1\/tcp\/0\/ws: No transport was configured to listen on this address$/,
+  ],
+  ['/ip4/192.0.2.1/tcp/0', /192\.0\.2\.1\/tcp\/0: this machine has no such address/],
+])('a node that cannot listen on %s says why, for that address', async (address, message) => {
+  const node = new Node({ identity: Identity.generate(), streams: ['x'], listen: [address] })
+  await expect(node.start()).rejects.toMatchObject({ code: 'INVALID_ADDRESS', message: expect.stringMatching(message) })
+})
+
+test('what has no text is no peer', async () => {
+  const node = new Node({ identity: Identity.generate(), streams: ['x'] })
+  await expect(node.connect(Object.create(null))).rejects.toMatchObject({ code: 'INVALID_PEER_ID' })
+})

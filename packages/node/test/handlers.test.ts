@@ -1,6 +1,60 @@
 import { eventually, FaultProxy, makeNode, pair } from '@glueberry/testkit'
 import { expect, test } from 'vitest'
 
+/** What an application may throw, and of which not even the text can be asked for. */
+const oddities: [string, () => unknown][] = [
+  ['an object without a prototype', () => Object.create(null)],
+  ['an error whose message is a symbol', () => Object.assign(new Error(''), { message: Symbol('odd') })],
+  [
+    'an error whose message throws',
+    () =>
+      Object.defineProperty(new Error(''), 'message', {
+        get() {
+          throw new Error('odd')
+        },
+      }),
+  ],
+  [
+    'a revoked proxy',
+    () => {
+      const { proxy, revoke } = Proxy.revocable({}, {})
+      revoke()
+      return proxy
+    },
+  ],
+  ['nothing', () => undefined],
+]
+
+test.each([
+  ...oddities.map(([what, make]): [string, () => unknown] => [
+    `rejects with ${what}`,
+    () => new Promise((_, reject) => reject(make())),
+  ]),
+  ...oddities.map(([what, make]): [string, () => unknown] => [
+    `throws ${what}`,
+    () => {
+      throw make()
+    },
+  ]),
+  [
+    'returns what throws when it is asked for `then`',
+    () =>
+      Object.defineProperty({}, 'then', {
+        get() {
+          throw new Error('odd')
+        },
+      }),
+  ],
+])('a handler that %s has failed, and the next message is handled', async (_, fail) => {
+  await using nodes = await pair(['x'])
+  const { alice, aliceMade, bob, aliceId } = nodes
+  alice.handle('x', ({ sequence }) => (sequence === 1 ? fail() : undefined))
+  await expect(bob.send(aliceId, 'x', 'odd', { confirm: true })).rejects.toMatchObject({ code: 'HANDLER_FAILED' })
+  await bob.send(aliceId, 'x', 'even', { confirm: true })
+  expect(aliceMade.events.find(({ type }) => type === 'handler-failed')).toMatchObject({ message: { sequence: 1 } })
+  expect(alice.status).toBe('running')
+})
+
 test('a handler gets messages in order for each peer, peers side by side', async () => {
   await using hub = await makeNode({ streams: ['x'] })
   await using b = await makeNode({ streams: ['x'] })

@@ -44,6 +44,13 @@ const violations: [string, (peer: RawPeer) => Promise<void> | void][] = [
     'an acknowledgement of what was never sent',
     (peer) => peer.channel.send({ type: 'ack', acknowledgements: [{ name: 'x', consumed: 5, limit: 0 }] }),
   ],
+  [
+    'acknowledgements that only raise the credit, without end',
+    (peer) => {
+      for (let limit = 10_001; limit < 13_000; limit++)
+        peer.channel.send({ type: 'ack', acknowledgements: [{ name: 'x', consumed: 0, limit }] })
+    },
+  ],
   ['control bytes that do not open', (peer) => void peer.stream.send([Uint8Array.of(0, 20, ...new Uint8Array(20))])],
   ['a control record above every limit', (peer) => void peer.stream.send([Uint8Array.of(0xff, 0xff)])],
   ['65 names', (peer) => peer.channel.send({ type: 'streams', names: Array.from({ length: 64 }, (_, i) => `n${i}`) })],
@@ -162,6 +169,13 @@ test('an honest raw peer is served: the harness breaks nothing by itself', async
 
 test.each<[string, (peer: RawPeer) => void]>([
   ['READY before SETUP', (peer) => peer.ready()],
+  [
+    'FAILED before READY',
+    (peer) => {
+      peer.setup()
+      peer.channel.send({ type: 'failed', failures: [{ name: 'x', sequence: 1 }] })
+    },
+  ],
   ['PING before SETUP', (peer) => peer.channel.send({ type: 'ping', number: 1 })],
   ['an unknown SETUP', (peer) => peer.setup({ instance: new Uint8Array(3) as never })],
 ])('%s: no session, nothing remembered', async (_, violate) => {

@@ -1,4 +1,6 @@
-import { eventually, FaultProxy, makeNode, pair, SimulatedClock } from '@glueberry/testkit'
+import { spawn } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { Child, eventually, FaultProxy, makeNode, pair, SimulatedClock } from '@glueberry/testkit'
 import { expect, test, vi } from 'vitest'
 import { Expiring } from '../src/expiring.ts'
 import { Identity, type Logger, type Metrics, Node, type PeerId } from '../src/index.ts'
@@ -157,14 +159,14 @@ test('without a logger, warnings and errors go to stderr: one line each, each ki
   clock.advance(10_000)
   logger.error('a handler failed', { stream: 'x' })
   expect(lines).toEqual([
-    'glueberry error: a handler failed stream=x error="number 0"\n',
-    'glueberry warning: another kind count=2\n',
-    'glueberry error: a handler failed stream=x (and 4 more like this)\n',
+    'glueberry error: a handler failed stream=x error="number 0"',
+    'glueberry warning: another kind count=2',
+    'glueberry error: a handler failed stream=x (and 4 more like this)',
   ])
 })
 
 test('a program that configured nothing is told of a handler that throws, and of a listener that does; one with logger: false is not', async () => {
-  const written = vi.spyOn(process.stderr, 'write').mockImplementation(() => true)
+  const written = vi.spyOn(console, 'error').mockImplementation(() => {})
   try {
     await using nodes = await pair(['x'], { bob: { logger: false } })
     const { alice, bob, aliceId, bobId } = nodes
@@ -188,6 +190,17 @@ test('a program that configured nothing is told of a handler that throws, and of
   } finally {
     written.mockRestore()
   }
+})
+
+test('a stderr whose reader is gone does not end the program', async () => {
+  const program = fileURLToPath(new URL('children/complaints.ts', import.meta.url))
+  const args = ['--conditions=@glueberry/source', program]
+  await using child = new Child(spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'pipe'] }))
+  child.process.stderr.destroy()
+  await child.line(/^ready$/)
+  child.write('complain\n')
+  await child.line(/^complained$/)
+  expect(await child.ended).toBe(0)
 })
 
 test('at the level info the log tells an operator’s story', async () => {

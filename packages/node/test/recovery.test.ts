@@ -296,3 +296,32 @@ test('a message of a peer in cooldown, and its timer, do not outlive the node', 
   await Promise.all([alice.node.stop(), bob.node.stop()])
   expect(alice.node.listPeers()).toEqual([])
 })
+
+test.each([
+  [
+    'was transferred',
+    () => {
+      const data = new Uint8Array(10)
+      structuredClone(data, { transfer: [data.buffer] })
+      return data
+    },
+  ],
+  [
+    'became smaller than the view',
+    () => {
+      const buffer = new ArrayBuffer(10, { maxByteLength: 10 })
+      const data = new Uint8Array(buffer, 5, 5)
+      buffer.resize(3)
+      return data
+    },
+  ],
+])('a message whose memory %s is refused, and numbers nothing', async (_, make) => {
+  await using nodes = await pair(['x'])
+  const { alice, bob, aliceId } = nodes
+  alice.handle('x', () => {})
+  expect(await bob.send(aliceId, 'x', 'before', { confirm: true })).toBe(1)
+  await expect(bob.send(aliceId, 'x', make())).rejects.toMatchObject({ code: 'INVALID_OPTION' })
+  expect(() => bob.trySend(aliceId, 'x', make())).toThrow(/still has its memory/)
+  expect(await bob.send(aliceId, 'x', new Uint8Array(0), { confirm: true })).toBe(2)
+  expect(bob.buffered(aliceId)).toEqual({ messages: 0, bytes: 0 })
+})

@@ -2,7 +2,7 @@ import { ADDRESSES_MAX, parseAddressesOf } from '../address.ts'
 import { withSignal } from '../async.ts'
 import { type Cancellable, type Clock, deadline } from '../clock.ts'
 import type { PeerBlock } from '../connection/blocklist.ts'
-import { GlueberryError } from '../errors.ts'
+import { GlueberryError, textOf } from '../errors.ts'
 import type { PeerId } from '../peer-id.ts'
 import { parsePeerId } from '../peer-ref.ts'
 import type { OpenableStore } from './store.ts'
@@ -304,8 +304,7 @@ function emptyDocument(): Raw {
 
 function bookError(cause: unknown, what: string): GlueberryError {
   if (GlueberryError.is(cause)) return cause
-  const why = cause instanceof Error ? cause.message : String(cause)
-  return new GlueberryError('ADDRESS_BOOK', `the address book ${what}: ${why}`, { cause })
+  return new GlueberryError('ADDRESS_BOOK', `the address book ${what}: ${textOf(cause)}`, { cause })
 }
 
 function problemOf(loaded: unknown): string | undefined {

@@ -1,7 +1,7 @@
 import { open, readFile, readlink, realpath, rename, rm, stat } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import type { Clock } from '../clock.ts'
-import { GlueberryError } from '../errors.ts'
+import { GlueberryError, textOf } from '../errors.ts'
 import { FileLock } from './file-lock.ts'
 import type { OpenableStore } from './store.ts'
 
@@ -24,7 +24,9 @@ export class FileStore implements OpenableStore {
     await this.#acquire()
     let text: string
     try {
-      text = await readFile(this.#path, 'utf8')
+      const found = await stat(this.#path)
+      if (!found.isFile()) throw new Error('it is no regular file') // reading a pipe would never end
+      text = (await readFile(this.#path, 'utf8')).replace(/^\ufeff/, '') // some editors write a byte order mark
     } catch (cause) {
       if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined
       throw this.#error('cannot be read', cause)
@@ -97,8 +99,7 @@ export class FileStore implements OpenableStore {
   }
 
   #error(what: string, cause: unknown): GlueberryError {
-    const why = cause instanceof Error ? cause.message : String(cause)
-    return new GlueberryError('ADDRESS_BOOK', `the address book ${this.#path} ${what}: ${why}`, { cause })
+    return new GlueberryError('ADDRESS_BOOK', `the address book ${this.#path} ${what}: ${textOf(cause)}`, { cause })
   }
 }
 

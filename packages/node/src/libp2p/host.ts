@@ -7,7 +7,7 @@ import { multiaddr } from '@multiformats/multiaddr'
 import { createLibp2p, type Libp2p, type Libp2pOptions } from 'libp2p'
 import { originOf } from '../address.ts'
 import type { Clock } from '../clock.ts'
-import { GlueberryError } from '../errors.ts'
+import { GlueberryError, textOf } from '../errors.ts'
 import type { PeerId } from '../peer-id.ts'
 import { parsePeerId } from '../peer-ref.ts'
 import { printable } from '../printable.ts'
@@ -149,9 +149,9 @@ export class Libp2pHost implements Host {
       await node.start()
       announce()
     } catch (cause) {
-      const text = whyNot(cause)
+      const text = whyNotListening(cause)
       const code = text.includes('EADDRINUSE') ? 'ADDRESS_IN_USE' : 'INVALID_ADDRESS'
-      throw new GlueberryError(code, `cannot listen on ${listen.join(', ')}: ${text}`, { cause })
+      throw new GlueberryError(code, `cannot listen: ${text}`, { cause })
     }
   }
 
@@ -234,14 +234,21 @@ export class Libp2pHost implements Host {
 
 /** What an error of libp2p or the system comes down to, for a person; the error itself is the cause of ours. */
 function whyNot(error: unknown): string {
-  const text = error instanceof Error ? error.message : String(error)
+  const text = textOf(error)
   const code =
-    /\b(EADDRINUSE|EADDRNOTAVAIL|EACCES|ECONNREFUSED|ECONNRESET|EHOSTUNREACH|ENETUNREACH|ENOTFOUND|ETIMEDOUT)\b/.exec(
+    /\b(EADDRINUSE|EADDRNOTAVAIL|EACCES|ECONNREFUSED|ECONNRESET|EHOSTUNREACH|ENETUNREACH|ENOTFOUND|ETIMEDOUT|EMFILE|ENFILE)\b/.exec(
       text,
     )?.[1]
   if (code !== undefined) return `${SYSTEM_ERRORS[code]} (${code})`
   if (error instanceof Error && error.name === 'NoValidAddressesError') return 'no transport for such an address'
   return printable(text.split('\n', 1)[0] as string)
+}
+
+/** libp2p tells of each address that it cannot listen on in a line of its own, `address: error`, a stack below it. */
+function whyNotListening(error: unknown): string {
+  const told = textOf(error).matchAll(/^\s*(\/\S+): (?:\w*Error: )?(.*)$/gm)
+  const addresses = Array.from(told, ([, address, why]) => `${address}: ${whyNot(why)}`)
+  return addresses.length === 0 ? whyNot(error) : addresses.join('; ')
 }
 
 const SYSTEM_ERRORS: Record<string, string> = {
@@ -254,4 +261,6 @@ const SYSTEM_ERRORS: Record<string, string> = {
   ENETUNREACH: 'the network cannot be reached',
   ENOTFOUND: 'the name is not known',
   ETIMEDOUT: 'no answer',
+  EMFILE: 'this process has too many open files',
+  ENFILE: 'this machine has too many open files',
 }

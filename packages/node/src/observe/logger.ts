@@ -1,4 +1,5 @@
 import type { Clock } from '../clock.ts'
+import { textOf } from '../errors.ts'
 import { printable } from '../printable.ts'
 
 /** Where a node logs to: the part of pino's and the console's interface that it needs. */
@@ -43,22 +44,32 @@ export function stderrLogger(clock: Clock, write: (line: string) => void = write
       kinds.set(name, { at: now, left: 0 })
       if (kinds.size > KINDS_MAX) kinds.delete(kinds.keys().next().value as string)
       const left = kind === undefined || kind.left === 0 ? '' : ` (and ${kind.left} more like this)`
-      write(`${printable(`glueberry ${level}: ${message}${words(fields)}${left}`)}\n`)
+      write(printable(`glueberry ${level}: ${message}${words(fields)}${left}`))
     }
   return { debug: nothing, info: nothing, warn: log('warning'), error: log('error') }
 }
 
+/** By the console, which ignores a stderr whose reader is gone: a write of our own would end the program. */
 function writeToStderr(line: string): void {
-  process.stderr.write(line)
+  console.error(line)
 }
 
 function words(fields: object): string {
   const parts = Object.entries(fields).flatMap(([name, value]) => {
     if (value === undefined) return []
-    const text = value instanceof Error ? value.message : typeof value === 'string' ? value : JSON.stringify(value)
+    const text = typeof value === 'string' ? value : describe(value)
     return [`${name}=${/[\s"=]/.test(text) ? JSON.stringify(text) : text}`]
   })
   return parts.length === 0 ? '' : ` ${parts.join(' ')}`
+}
+
+/** A value as a line shows it; of what an application threw, not even its class can be asked for safely. */
+function describe(value: unknown): string {
+  try {
+    return value instanceof Error ? textOf(value) : JSON.stringify(value)
+  } catch {
+    return textOf(value)
+  }
 }
 
 /** The user's logger, as it is called here: what it throws is nobody's business but its own. */

@@ -1,5 +1,5 @@
 import { type GoodbyeReason, type Refusal, WireError } from '@glueberry/wire'
-import { GlueberryError } from '../errors.ts'
+import { GlueberryError, textOf } from '../errors.ts'
 import type { DisconnectReason } from '../events.ts'
 import type { PeerId } from '../peer-id.ts'
 
@@ -21,7 +21,7 @@ export function endByError(error: unknown, peerId: PeerId, keyed: boolean): Sess
     return { reason: { kind: identity ? 'authentication' : 'protocol', error: broken }, goodbye: 'protocol' }
   }
   if (!GlueberryError.is(error)) {
-    const text = `the connection to ${peerId} broke: ${error instanceof Error ? error.message : String(error)}`
+    const text = `the connection to ${peerId} broke: ${textOf(error)}`
     return { reason: { kind: 'io', error: new GlueberryError('CONNECT_FAILED', text, { peerId, cause: error }) } }
   }
   switch (error.code) {

@@ -15,7 +15,7 @@ import {
   WireError,
 } from '@glueberry/wire'
 import type { Cancellable, Clock } from '../clock.ts'
-import { GlueberryError } from '../errors.ts'
+import { GlueberryError, textOf } from '../errors.ts'
 import type { DisconnectReason } from '../events.ts'
 import type { Logger } from '../observe/logger.ts'
 import { type PeerId, publicKeyOf } from '../peer-id.ts'
@@ -285,9 +285,8 @@ export class Session {
       (error) => {
         if (this.ended) return
         logger.error('the handshake handler failed', { peerId: this.peerId, error })
-        const text = error instanceof Error ? error.message : String(error)
         report(
-          new GlueberryError('HANDSHAKE_REFUSED', `the handshake handler failed for ${this.peerId}: ${text}`, {
+          new GlueberryError('HANDSHAKE_REFUSED', `the handshake handler failed for ${this.peerId}: ${textOf(error)}`, {
             peerId: this.peerId,
             cause: error,
           }),
@@ -461,8 +460,8 @@ export class Session {
         return this.#end({ reason: { kind: 'authentication', error }, refusal: { ...message, by: 'them' } })
       }
       case 'failed':
-        if (this.established) this.#owner.onFailures(this, message.failures)
-        return
+        if (!this.established) throw this.#protocolError('FAILED came before READY')
+        return this.#owner.onFailures(this, message.failures)
       case 'withdraw':
         this.#owner.onRequest()
         for (const name of message.names) this.#remoteStreams.delete(name)

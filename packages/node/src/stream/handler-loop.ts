@@ -1,5 +1,5 @@
 import type { Cancellable } from '../clock.ts'
-import { GlueberryError } from '../errors.ts'
+import { GlueberryError, textOf } from '../errors.ts'
 import type { Closable } from '../events.ts'
 import type { Consumer } from './consumer.ts'
 import type { Inbox } from './inbox.ts'
@@ -159,7 +159,7 @@ export class HandlerLoop implements Closable, Consumer {
     const invocation: Invocation = { loop: this, running: true, waits: false }
     this.#running++
     const result = this.#call(message, invocation)
-    if (!isThenable(result)) return this.#finish(inbox, message, invocation, 'handled')
+    if (result === undefined) return this.#finish(inbox, message, invocation, 'handled')
     if (this.#options.ordered) this.#busy.add(inbox.peerId)
     this.#settled(result, message, invocation).then((outcome) => {
       this.#busy.delete(inbox.peerId)
@@ -168,10 +168,11 @@ export class HandlerLoop implements Closable, Consumer {
     })
   }
 
-  /** What the handler returns; a rejected promise when it throws. */
-  #call(message: ReceivedMessage, invocation: Invocation): unknown {
+  /** The promise that the handler returns, if it does; a rejected one when it throws. */
+  #call(message: ReceivedMessage, invocation: Invocation): PromiseLike<unknown> | undefined {
     try {
-      return this.#source.run(invocation, () => this.#handler(message, this.#abort.signal))
+      const result = this.#source.run(invocation, () => this.#handler(message, this.#abort.signal))
+      return isThenable(result) ? result : undefined
     } catch (error) {
       return Promise.reject(error)
     }
@@ -229,13 +230,12 @@ export class HandlerLoop implements Closable, Consumer {
   }
 
   #report(message: ReceivedMessage, cause: unknown): void {
-    const text = cause instanceof Error ? cause.message : String(cause)
     const { peerId, stream, sequence } = message
     this.#source.failed(
       message,
       new GlueberryError(
         'HANDLER_FAILED',
-        `a handler of ${JSON.stringify(stream)} failed on message ${sequence}: ${text}`,
+        `a handler of ${JSON.stringify(stream)} failed on message ${sequence}: ${textOf(cause)}`,
         {
           peerId,
           stream,

@@ -108,6 +108,8 @@ export class Outbox {
   #spent = 0 // cost written in this session
   #limit = 0
   #progress = 0
+  /** How many acknowledgements of this session may still raise the limit alone and count as progress. */
+  #grants = 0
   #mostRoom = 0 // credit that was left at most in this session: the peer's window, as far as it is known
 
   /** @param last sequence of the last message that was sent before, all of them consumed */
@@ -137,7 +139,7 @@ export class Outbox {
     return this.#bytes
   }
 
-  /** How many acknowledgements have brought anything. */
+  /** How many acknowledgements have brought anything: a message was consumed. */
   get progress(): number {
     return this.#progress
   }
@@ -199,7 +201,7 @@ export class Outbox {
 
   /** Copies one message in; returns its sequence. */
   append(data: Uint8Array, confirm: boolean): number {
-    const sequence = ++this.#assigned
+    const sequence = this.#assigned + 1
     const type = confirm ? 'confirm' : 'message'
     let rest = data
     for (;;) {
@@ -215,6 +217,7 @@ export class Outbox {
       this.#queued += batch.append('part', part)
       rest = rest.subarray(part.length)
     }
+    this.#assigned = sequence // last: memory for a copy may not be there
     this.#bytes += data.length
     return sequence
   }
@@ -232,6 +235,7 @@ export class Outbox {
     this.#mostRoom = limit
     this.#rewind(Math.max(received, this.#consumed))
     this.#claimable = Math.max(received, this.nextSequence - 1)
+    this.#grants = this.#claimable - this.#consumed
     this.#skippedThrough = Math.max(this.#skippedThrough, this.nextSequence - 1)
     return true
   }
@@ -242,7 +246,12 @@ export class Outbox {
    */
   acknowledge(consumed: number, limit: number): boolean {
     if (consumed > Math.max(this.#claimable, this.#consumed)) return false
-    if (consumed > this.#consumed || limit > this.#limit) this.#progress++
+    if (consumed > this.#consumed) this.#progress++
+    else if (limit > this.#limit && this.#grants > 0) {
+      // A message was consumed before an earlier one: there are no more of these than messages that the peer has.
+      this.#progress++
+      this.#grants--
+    }
     this.#limit = Math.max(this.#limit, limit)
     this.#mostRoom = Math.max(this.#mostRoom, this.#limit - this.#spent)
     this.#drop(consumed)
@@ -273,6 +282,7 @@ export class Outbox {
       this.#spent += to.cost - mark.cost
       this.#queued -= to.cost - mark.cost
       this.#written = Math.max(this.#written, to.sequence - 1)
+      this.#grants += Math.max(0, to.sequence - 1 - this.#claimable)
       this.#claimable = Math.max(this.#claimable, to.sequence - 1)
       this.#cursor = { batch, mark: to }
       if (!all) break

@@ -198,9 +198,9 @@ export class Traffic {
       }
       // A name that is not in use in this session yet, or was accepted only now: this is its credit.
       if (consumed > 0 || this.#port?.remoteStreams.has(name) !== true) throw this.#neverSent(name)
-      const before = this.#limits.get(name) ?? 0
-      this.#limits.set(name, Math.max(limit, before))
-      progress = limit > before || progress
+      const before = this.#limits.get(name)
+      this.#limits.set(name, Math.max(limit, before ?? 0))
+      progress = before === undefined || progress
       if (sender !== undefined) this.#attachSender(name, sender)
     }
     return progress
