@@ -115,6 +115,16 @@ const bin = (name) => here('node_modules', '.bin', name)
 const tasks = {
   chat: () => run(pinnedNode, [source, here('examples', 'chat', 'src', 'main.ts'), ...args]),
   reconnection: () => run(pinnedNode, [source, here('examples', 'reconnection-monitor', 'src', 'main.ts'), ...args]),
+  patterns() {
+    const folder = here('examples', 'patterns', 'src')
+    const names = readdirSync(folder)
+      .map((file) => file.replace(/\.ts$/, ''))
+      .filter((name) => name !== 'nodes' && name !== 'circuit-breaker') // modules, not programs
+    const [name, ...rest] = args
+    if (names.includes(name)) return run(pinnedNode, [source, join(folder, `${name}.ts`), ...rest])
+    console.error(`usage: npm run patterns -- ${names.join('|')}`)
+    return 2
+  },
   fuzz: () => run(pinnedNode, [source, here('packages', 'wire', 'test', 'fuzz.ts'), ...args]),
   bench: () => run(pinnedNode, [source, here('packages', 'benchmarks', 'src', 'main.ts'), ...args]),
   lab: () => run(pinnedNode, [source, here('packages', 'lab', 'src', 'main.ts'), ...args]),
