@@ -1,7 +1,7 @@
 // The arrows of ARCHITECTURE.md, as rules.
 const layer = (name) => `^packages/node/src/${name}`
 const leaves =
-  '(errors|events|options|clock|allowance|async|linked-list|loop-share|memory|pending-memory|printable|receive-buffer|address|peer-id|peer-ref|identity|transport|records|version|shared-token|check|stream/message|observe/[^/]+|address-book/store)[.]ts$'
+  '(errors|events|options|clock|allowance|async|linked-list|loop-share|memory|pending-memory|printable|receive-buffer|address|peer-id|peer-ref|identity|transport|session-port|records|version|shared-token|check|stream/message|observe/[^/]+|address-book/store)[.]ts$'
 
 /** @type {import('dependency-cruiser').IConfiguration} */
 export default {
@@ -38,7 +38,7 @@ export default {
       from: { path: layer('stream/') },
       to: {
         path: layer('(connection|session|node|peer|peers|inbound|lifecycle|libp2p|platform)'),
-        pathNot: layer('peer-(id|ref)[.]ts$'),
+        pathNot: layer('(peer-(id|ref)|session-port)[.]ts$'),
       },
     },
     {

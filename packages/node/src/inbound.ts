@@ -3,11 +3,13 @@ import type { Multiaddr } from './address.ts'
 import type { Cancellable, Clock } from './clock.ts'
 import type { Admission } from './connection/admission.ts'
 import { GlueberryError } from './errors.ts'
+import type { LoopShare } from './loop-share.ts'
 import type { Peer } from './peer.ts'
 import type { PeerId } from './peer-id.ts'
 import type { ReceiveBuffer } from './receive-buffer.ts'
 import { readPreamble } from './records.ts'
 import type { Session } from './session/session.ts'
+import { readDataStream } from './stream/reader.ts'
 import type { AdmissionSlot, ByteStream, HostHandlers, Link } from './transport.ts'
 
 /** A stream may take so many time-outs to begin, while other things come on its connection. */
@@ -19,6 +21,7 @@ export interface InboundOptions {
   readonly clock: Clock
   /** How long a data stream may take until its first record is whole, in milliseconds. */
   readonly timeout: number
+  readonly loop: LoopShare
   readonly admission: Admission
   stopped(): boolean
   /** Whether this peer may come in. */
@@ -89,7 +92,11 @@ export class Inbound implements HostHandlers {
       }
       // READY may still be on its way on the control stream.
       if (!(await establishedBehind(session, stream.received))) throw new Error('no such session')
-      await peer.read(session, stream, header, () => limit.cancel())
+      const { peerId } = link
+      const { clock, timeout, loop } = this.#options
+      const sink = peer.traffic.receiver
+      const begun = (): void => limit.cancel()
+      await readDataStream({ peerId, clock, timeout, loop, stream, number: header.number, session, sink, begun })
     } catch (error) {
       this.#stray(link, stream, error as Error)
     } finally {

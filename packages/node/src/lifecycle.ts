@@ -67,6 +67,7 @@ export class Lifecycle {
     const loop = new LoopShare(clock)
     this.delivery = new Delivery({
       clock,
+      logger,
       loop,
       settle: (inbox, message, failed) => this.peers.get(inbox.peerId)?.settle(inbox, message, failed),
       failed: (message, error) => {

@@ -1,7 +1,7 @@
-import { type DataHeader, INSTANCE_LENGTH, type Refusal, type Setup } from '@glueberry/wire'
+import { INSTANCE_LENGTH, type Refusal, type Setup } from '@glueberry/wire'
 import type { Multiaddr } from './address.ts'
 import type { BookEntry } from './address-book/address-book.ts'
-import { type Cancellable, type Clock, deadline } from './clock.ts'
+import type { Cancellable, Clock } from './clock.ts'
 import type { Blocklist, PeerBlock } from './connection/blocklist.ts'
 import { PeerConnection } from './connection/connection.ts'
 import type { Dials } from './connection/dials.ts'
@@ -9,22 +9,20 @@ import type { ConnectionEvent, ConnectionInput, ConnectionState, ReconnectAttemp
 import type { DormantPeer, DormantState } from './dormant.ts'
 import { type ErrorCode, GlueberryError } from './errors.ts'
 import type { DisconnectReason, EventHub, NewEvent, PeerState } from './events.ts'
-import type { LoopShare } from './loop-share.ts'
 import type { Logger } from './observe/logger.ts'
 import type { PeerStats } from './observe/stats.ts'
 import { BUDGET_SLACK, firstWindow, type Settings } from './options.ts'
 import type { PeerId } from './peer-id.ts'
-import type { Session, SessionContext } from './session/session.ts'
+import type { SessionContext } from './session/session.ts'
 import { Budget } from './stream/budget.ts'
+import type { Counts } from './stream/counts.ts'
 import type { Delivery } from './stream/delivery.ts'
 import type { Inbox } from './stream/inbox.ts'
 import { Kept } from './stream/kept.ts'
 import type { ReceivedMessage } from './stream/message.ts'
-import type { SessionPort } from './stream/port.ts'
-import { readDataStream } from './stream/reader.ts'
 import { Receiver } from './stream/receiver.ts'
 import { Traffic } from './stream/traffic.ts'
-import { type ByteStream, DATA_PROTOCOL, type Direction, type Link } from './transport.ts'
+import type { Direction, Link } from './transport.ts'
 
 /** What is known of a peer: a frozen value that stays identical until something changes. */
 export interface PeerInfo {
@@ -54,7 +52,6 @@ export interface PeerContext {
   readonly clock: Clock
   readonly hub: EventHub
   readonly delivery: Delivery
-  readonly loop: LoopShare
   readonly budget: Budget
   /** What is kept for all peers. */
   readonly kept: Kept
@@ -111,13 +108,12 @@ export class Peer {
   #expired = false
   #info: PeerInfo | undefined // until something changes
   #closed = false
-  #warnedOfInbox = false
   #warnedOfDeadlock = false
   /** This node's instance, as this peer knows it: another record of the peer is another one, so no sequence comes twice. */
   readonly #instance: Uint8Array
   /** As it is counted among all peers. */
   #counted: PeerState | undefined
-  readonly #stats = { messagesSent: 0, messagesReceived: 0, bytesSent: 0, bytesReceived: 0, redelivered: 0 }
+  readonly #counts: Counts = { messagesSent: 0, messagesReceived: 0, bytesSent: 0, bytesReceived: 0, redelivered: 0 }
   /** Established ones, with those of an earlier record. */
   #sessions = 0
   /** Of this record. */
@@ -131,7 +127,7 @@ export class Peer {
     const { stats, state: remembered } = earlier
     if (stats !== undefined) {
       const { messagesSent, messagesReceived, bytesSent, bytesReceived, redelivered } = stats
-      this.#stats = { messagesSent, messagesReceived, bytesSent, bytesReceived, redelivered }
+      this.#counts = { messagesSent, messagesReceived, bytesSent, bytesReceived, redelivered }
       this.#sessions = stats.reconnects + 1
       this.#lastReason = stats.lastReason
     }
@@ -150,7 +146,8 @@ export class Peer {
       windowMax: flow.window,
       names: context.names,
       frozen: context.draining,
-      offer: (inbox) => this.#offer(inbox, delivery),
+      counts: this.#counts,
+      offer: (inbox) => delivery.offer(inbox),
       skipped: (stream, from, count) => this.#emit({ type: 'skipped', stream, from, count }),
     })
     this.traffic = new Traffic({
@@ -164,10 +161,8 @@ export class Peer {
       waitingMax: limits.waitingSends,
       kept: new Kept(Math.max(flow.peerBudget, flow.window) + BUDGET_SLACK, kept),
       undelivered: (stream, from, count) => this.#emit({ type: 'undelivered', stream, from, count }),
-      accepted: (bytes) => {
-        this.#stats.messagesSent++
-        this.#stats.bytesSent += bytes
-      },
+      counts: this.#counts,
+      waits: (stream) => this.#warnOfDeadlock(stream),
     })
     this.connection = new PeerConnection({
       peerId,
@@ -177,15 +172,7 @@ export class Peer {
       connectTimeout: timeouts.connect,
       cooldown: timeouts.cooldown,
       reconnect: settings.reconnect,
-      streams: {
-        begin: (instance) => receiver.begin(instance),
-        attach: (session) => this.#attach(session),
-        detach: (orderly) => this.traffic.detach(orderly),
-        acknowledge: (acknowledgements) => this.traffic.acknowledge(acknowledgements),
-        failed: (failures) => this.traffic.failed(failures),
-        withdrawn: (names) => this.traffic.withdrawn(names),
-        due: () => receiver.acknowledgements(),
-      },
+      streams: this.traffic,
       dial: (address, signal) => context.dial(peerId, address, signal),
       setup: () => ({ ...context.setup(), instance: this.#instance }),
       known: () => this.#entry !== undefined || this.#wasEstablished,
@@ -221,7 +208,7 @@ export class Peer {
   get stats(): PeerStats {
     const roundTrip = this.connection.current?.roundTrip
     return {
-      ...this.#stats,
+      ...this.#counts,
       reconnects: Math.max(0, this.#sessions - 1),
       ...(this.#connectedSince === undefined ? {} : { connectedSince: this.#connectedSince }),
       ...(this.#lastReason === undefined ? {} : { lastReason: this.#lastReason }),
@@ -275,51 +262,13 @@ export class Peer {
     options: { readonly confirm: boolean; readonly signal: AbortSignal | undefined },
   ): Promise<number> {
     this.#mayKeep()
-    const sent = this.traffic.send(stream, data, options)
-    if (!this.#warnedOfDeadlock && this.traffic.blocked(stream)) this.#warnOfDeadlock(stream)
-    return sent
+    return this.traffic.send(stream, data, options)
   }
 
   /** @throws GlueberryError where `send` would reject */
   trySend(stream: string, data: Uint8Array): boolean {
     this.#mayKeep()
     return this.traffic.trySend(stream, data)
-  }
-
-  /** Reads a data stream of the peer, from behind its header to its end. */
-  async read(session: Session, stream: ByteStream, header: DataHeader, begun: () => void): Promise<void> {
-    const { clock, settings, loop } = this.#context
-    const { receiver } = this.traffic
-    try {
-      const opener = session.keys.opener(header.number)
-      await readDataStream(stream.received, {
-        peerId: this.peerId,
-        clock,
-        timeout: settings.timeouts.handshake,
-        loop,
-        open: (record) => opener.open(record),
-        heard: (bytes) => session.heard(bytes),
-        opened: (open) => {
-          begun()
-          return receiver.open(open)
-        },
-        arrived: (inbox, messages, bytes, redelivered) => {
-          this.#stats.messagesReceived += messages
-          this.#stats.bytesReceived += bytes
-          this.#stats.redelivered += redelivered
-          receiver.arrived(inbox)
-        },
-        partial: (inbox, bytes) => (session.ended ? undefined : receiver.partial(inbox, bytes)),
-        late: (error) => {
-          session.fail(error)
-          stream.abort(error)
-        },
-      })
-      await stream.closeWrite()
-    } catch (error) {
-      session.fail(error)
-      stream.abort(error as Error)
-    }
   }
 
   /** Resolves when `trySend` would accept what it refused last, or a small message. @throws GlueberryError where `send` would reject */
@@ -371,42 +320,6 @@ export class Peer {
     if (this.#known) this.connection.close(reason)
     this.#leave()
     this.#context.gone(this)
-  }
-
-  #attach(session: Session): boolean {
-    const { clock, settings } = this.#context
-    const port: SessionPort = {
-      remoteStreams: session.remoteStreams,
-      largestMessage: (session.remote as Setup).largestMessage,
-      open: async () => {
-        const limit = deadline(
-          clock,
-          settings.timeouts.handshake,
-          () =>
-            new GlueberryError('CONNECT_FAILED', `${this.peerId} does not accept a stream`, { peerId: this.peerId }),
-        )
-        try {
-          const stream = await session.link.openStream(DATA_PROTOCOL, limit.signal)
-          try {
-            const { header, sealer } = session.keys.openSealer()
-            const seal = (plaintext: readonly Uint8Array[]): Uint8Array[] => {
-              const record = sealer.seal(plaintext)
-              session.spoke(record.reduce((sum, { length }) => sum + length, 0))
-              return record
-            }
-            return { stream, header, seal }
-          } catch (error) {
-            stream.abort(error as Error)
-            throw error
-          }
-        } finally {
-          limit.cancel()
-        }
-      },
-      requestAcknowledgement: () => session.requestAcknowledgement(),
-      fail: (error) => session.fail(error),
-    }
-    return this.traffic.attach(port, session.remoteReady as NonNullable<typeof session.remoteReady>)
   }
 
   #refuses(): Refusal | undefined {
@@ -529,19 +442,9 @@ export class Peer {
     }
   }
 
-  #offer(inbox: Inbox, delivery: Delivery): void {
-    if (inbox.full && !this.#warnedOfInbox && !delivery.hasConsumer(inbox.name)) {
-      this.#warnedOfInbox = true
-      this.#context.session.logger.warn('nobody takes the messages on a stream: their sender waits', {
-        stream: inbox.name,
-        peerId: this.peerId,
-        hint: 'read them with messages() or handle()',
-      })
-    }
-    delivery.offer(inbox)
-  }
-
+  /** A send waits: does the peer wait for us likewise? Told once. */
   #warnOfDeadlock(stream: string): void {
+    if (this.#warnedOfDeadlock) return
     for (const inbox of this.traffic.receiver.inboxes) {
       if (!inbox.full || this.#context.delivery.hasConsumer(inbox.name)) continue
       this.#warnedOfDeadlock = true

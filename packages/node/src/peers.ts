@@ -98,6 +98,7 @@ export class Peers {
     this.inbound = new Inbound({
       clock,
       timeout: timeouts.handshake,
+      loop: options.loop,
       admission: this.#admission,
       stopped: () => this.#stopped,
       admits: (peerId) => this.#blocklist.get(peerId) === undefined,
@@ -116,7 +117,6 @@ export class Peers {
       delivery,
       budget: this.#budget,
       kept: this.#kept,
-      loop: options.loop,
       dials: this.#dials,
       blocklist: this.#blocklist,
       ownPeerId: identity.peerId,

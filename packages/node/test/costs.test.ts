@@ -48,7 +48,8 @@ function makeSender(waitingMax: number, room: boolean): Sender {
     roomWhileAway: () => room,
     rejectWhenFull: false,
     shared: () => false,
-    accepted: () => {},
+    counts: { messagesSent: 0, bytesSent: 0, messagesReceived: 0, bytesReceived: 0, redelivered: 0 },
+    waits: () => {},
   })
 }
 

@@ -3,9 +3,9 @@ import { FrameCursor, FrameType } from '@glueberry/wire'
 import { expect, test } from 'vitest'
 import { Identity } from '../src/index.ts'
 import { ReceiveBuffer } from '../src/receive-buffer.ts'
+import type { SessionPort } from '../src/session-port.ts'
 import { Kept } from '../src/stream/kept.ts'
 import { Outbox } from '../src/stream/outbox.ts'
-import type { SessionPort } from '../src/stream/port.ts'
 import { Sender } from '../src/stream/sender.ts'
 import type { ByteStream } from '../src/transport.ts'
 
@@ -59,10 +59,13 @@ function session(): {
   const port: SessionPort = {
     remoteStreams: new Set(['x']),
     largestMessage: 1000,
-    async open() {
+    ended: false,
+    async openStream() {
       await state.opened.promise
       return { stream, header: new Uint8Array(0), seal: (parts) => parts.map((part) => part.slice()) }
     },
+    opener: () => expect.fail('nothing is read here'),
+    heard: () => {},
     requestAcknowledgement: () => {},
     fail: (error) => state.failed.push(error),
   }
@@ -81,7 +84,8 @@ function make() {
     kept: new Kept(64 * 1024 * 1024),
     roomWhileAway: () => true,
     shared: () => false,
-    accepted: () => {},
+    counts: { messagesSent: 0, bytesSent: 0, messagesReceived: 0, bytesReceived: 0, redelivered: 0 },
+    waits: () => {},
   })
   return { clock, sender }
 }

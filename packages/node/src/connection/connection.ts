@@ -1,5 +1,5 @@
 import type { ReconnectorState } from '@glueberry/reconnect'
-import type { Acknowledgement, Failure, Ready, Refusal, Setup } from '@glueberry/wire'
+import type { Ready, Refusal, Setup } from '@glueberry/wire'
 import { Allowance } from '../allowance.ts'
 import { withSignal } from '../async.ts'
 import { type Cancellable, type Clock, deadline } from '../clock.ts'
@@ -8,7 +8,8 @@ import type { DisconnectReason } from '../events.ts'
 import type { ReconnectSettings } from '../options.ts'
 import { type PeerId, peerIdBytes } from '../peer-id.ts'
 import type { SessionEnd } from '../session/endings.ts'
-import { type Due, Session, type SessionContext, type SessionOwner } from '../session/session.ts'
+import { Session, type SessionContext, type SessionOwner } from '../session/session.ts'
+import type { StreamsPort } from '../session-port.ts'
 import { type ByteStream, type Link, SESSION_PROTOCOL } from '../transport.ts'
 import { Attempts, noAddress } from './attempts.ts'
 import { Closings } from './closings.ts'
@@ -17,29 +18,12 @@ import { InstanceWatch } from './instance-watch.ts'
 import { decides, SessionSet, sameInstance } from './session-set.ts'
 import { type ConnectionEvent, type ConnectionInput, type ConnectionState, INITIAL_STATE, transition } from './state.ts'
 
-/** What a connection brings to life and lets go of: the peer's streams. */
-interface ConnectionStreams {
-  /** This side is about to be ready for that instance of the peer; `undefined` when there is no memory for it. */
-  begin(instance: Uint8Array): Omit<Ready, 'type'> | undefined
-  /** Messages may flow; returns whether the peer resumed. Throws when its READY cannot be. */
-  attach(session: Session): boolean
-  /** The session is over; `orderly` when a goodbye has been said. */
-  detach(orderly: boolean): void
-  /** Whether they brought anything. */
-  acknowledge(acknowledgements: readonly Acknowledgement[]): boolean
-  /** Messages that were consumed there without success; returns whether anybody waited for one. */
-  failed(failures: readonly Failure[]): boolean
-  /** The peer accepts these names no longer. */
-  withdrawn(names: readonly string[]): void
-  due(): Due
-}
-
 export interface ConnectionOptions {
   readonly peerId: PeerId
   readonly ownPeerId: PeerId
   readonly clock: Clock
   readonly context: SessionContext
-  readonly streams: ConnectionStreams
+  readonly streams: StreamsPort
   readonly connectTimeout: number
   readonly cooldown: number
   readonly reconnect: ReconnectSettings | undefined
@@ -72,7 +56,6 @@ const [SESSION_COST, EARLY_RENEWAL_COST] = [20, 400]
 const UNDER_WAY_MAX = 2
 
 const NO_MEMORY: Refusal = { code: 'busy', reason: 'it has no memory for another peer' }
-const NOTHING_DUE: Due = { failures: [], acknowledgements: [] }
 const COOLING_DOWN: Refusal = { code: 'cooldown', reason: 'it was refused a short while ago' }
 
 /** The way to one peer: its state, its sessions, and the attempts to have one. */
@@ -244,7 +227,7 @@ export class PeerConnection implements SessionOwner {
 
   /** The session that a data stream's header names, if it may use it now. */
   sessionOf(link: Link, tag: Uint8Array): Session | undefined {
-    return this.#sessions.all.find((session) => session.link === link && session.readySent && session.keys.matches(tag))
+    return this.#sessions.all.find((session) => session.link === link && session.readySent && session.isNamedBy(tag))
   }
 
   /** Ends what there is, in good order, and stops reconnecting; `error` is for who waits for an attempt. */
@@ -333,7 +316,7 @@ export class PeerConnection implements SessionOwner {
     this.#current = session
     let resumed: boolean
     try {
-      resumed = this.#options.streams.attach(session)
+      resumed = this.#options.streams.attach(session, session.remoteReady as Ready)
     } catch (error) {
       return GlueberryError.is(error, 'BUSY') ? session.refuse(NO_MEMORY) : session.fail(error)
     }
@@ -359,20 +342,8 @@ export class PeerConnection implements SessionOwner {
     if (session === this.#current) void this.#renew(session)
   }
 
-  onAcknowledgements(session: Session, acknowledgements: readonly Acknowledgement[]): void {
-    if (session === this.#current && !this.#options.streams.acknowledge(acknowledgements)) this.onRequest()
-  }
-
-  onFailures(session: Session, failures: readonly Failure[]): void {
-    if (session === this.#current && !this.#options.streams.failed(failures)) this.onRequest()
-  }
-
-  onWithdrawn(session: Session, names: readonly string[]): void {
-    if (session === this.#current) this.#options.streams.withdrawn(names)
-  }
-
-  due(session: Session): Due {
-    return session === this.#current ? this.#options.streams.due() : NOTHING_DUE
+  get streams(): StreamsPort {
+    return this.#options.streams
   }
 
   get known(): boolean {

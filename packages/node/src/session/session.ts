@@ -1,8 +1,6 @@
 import {
-  type Acknowledgement,
   type ControlMessage,
   FAILURES_MAX,
-  type Failure,
   type GoodbyeReason,
   HANDSHAKE_BYTES_MAX,
   type IdentityKeys,
@@ -14,14 +12,15 @@ import {
   STREAM_NAMES_MAX,
   WireError,
 } from '@glueberry/wire'
-import type { Cancellable, Clock } from '../clock.ts'
+import { type Cancellable, type Clock, deadline } from '../clock.ts'
 import { GlueberryError, textOf } from '../errors.ts'
 import type { DisconnectReason } from '../events.ts'
 import type { Logger } from '../observe/logger.ts'
 import { type PeerId, publicKeyOf } from '../peer-id.ts'
 import type { Holding, PendingMemory } from '../pending-memory.ts'
 import { RecordWatch } from '../records.ts'
-import type { ByteStream, Link } from '../transport.ts'
+import type { OpenedStream, SessionPort, StreamsPort } from '../session-port.ts'
+import { type ByteStream, DATA_PROTOCOL, type Link } from '../transport.ts'
 import { ApplicationHandshake, type HandshakePeer, type Verdict } from './application-handshake.ts'
 import { ControlChannel } from './control-channel.ts'
 import { ControlDuties } from './control-duties.ts'
@@ -52,13 +51,6 @@ export interface SessionContext {
   measured(roundTrip: number): void
 }
 
-/** What is due to be told to the peer. */
-export interface Due {
-  /** Told before the acknowledgements that cover them. */
-  readonly failures: readonly Failure[]
-  readonly acknowledgements: readonly Acknowledgement[]
-}
-
 /** What a session tells its owner, each after its own state is complete. */
 export interface SessionOwner {
   /** What this side says in SETUP. */
@@ -79,13 +71,8 @@ export interface SessionOwner {
   onAnswered(session: Session): void
   /** The keys should be renewed. Called once. */
   onKeysDue(session: Session): void
-  onAcknowledgements(session: Session, acknowledgements: readonly Acknowledgement[]): void
-  /** Messages whose consumption this side waits for have failed there. */
-  onFailures(session: Session, failures: readonly Failure[]): void
-  /** The peer accepts these names no longer. */
-  onWithdrawn(session: Session, names: readonly string[]): void
-  /** What is due to be told now. */
-  due(session: Session): Due
+  /** The streams of the peer: at most one session with it is established, and what is told there is of them. */
+  readonly streams: StreamsPort
   /** The peer is one of ours, by the address book or an earlier session: it is believed, and is dropped last. */
   readonly known: boolean
   /** Once, whatever the cause. */
@@ -98,7 +85,7 @@ const CONTROL_RECORD_MAX = 8 * 1024
 type Phase = 'noise' | 'setup' | 'handshake' | 'established' | 'ended'
 
 /** One session: its control stream from the first byte to the goodbye. It owns the stream and its keys, not the link. */
-export class Session {
+export class Session implements SessionPort {
   readonly link: Link
   readonly peerId: PeerId
   /** The session whose keys this one renews. */
@@ -185,6 +172,11 @@ export class Session {
   /** The peer's SETUP, once it has come. */
   get remote(): Setup | undefined {
     return this.#remote
+  }
+
+  /** The largest message that the peer accepts, in bytes; 0 before its SETUP. */
+  get largestMessage(): number {
+    return this.#remote?.largestMessage ?? 0
   }
 
   /** Names that the peer accepts. */
@@ -343,13 +335,46 @@ export class Session {
     this.#used(bytes)
   }
 
-  /** So many bytes were sealed for a data stream. @throws GlueberryError when that was the end of the keys: they must not be sent */
-  spoke(bytes: number): void {
-    this.#used(bytes)
+  /** Opens a data stream. Its `seal` throws at the end of the keys' life: what it sealed must not be sent. */
+  async openStream(): Promise<OpenedStream> {
+    const { clock, handshakeTimeout } = this.#context
+    const { peerId } = this
+    const limit = deadline(
+      clock,
+      handshakeTimeout,
+      () => new GlueberryError('CONNECT_FAILED', `${peerId} does not accept a stream`, { peerId }),
+    )
+    try {
+      const stream = await this.link.openStream(DATA_PROTOCOL, limit.signal)
+      try {
+        const { header, sealer } = this.#agreedKeys.openSealer()
+        const seal = (plaintext: readonly Uint8Array[]): Uint8Array[] => {
+          const record = sealer.seal(plaintext)
+          this.#used(record.reduce((sum, { length }) => sum + length, 0))
+          return record
+        }
+        return { stream, header, seal }
+      } catch (error) {
+        stream.abort(error as Error)
+        throw error
+      }
+    } finally {
+      limit.cancel()
+    }
   }
 
-  /** The keys of its data streams. @throws GlueberryError before they are agreed on */
-  get keys(): SessionKeys {
+  /** What opens the records of a data stream of the peer. @throws GlueberryError `PROTOCOL` for a number that was used before */
+  opener(number: number): (record: Uint8Array) => Uint8Array<ArrayBuffer> {
+    const opener = this.#agreedKeys.opener(number)
+    return (record) => opener.open(record)
+  }
+
+  /** Whether a data stream's header names this session. */
+  isNamedBy(tag: Uint8Array): boolean {
+    return this.#keys?.matches(tag) === true
+  }
+
+  get #agreedKeys(): SessionKeys {
     if (this.#keys === undefined) throw this.#overError()
     return this.#keys
   }
@@ -448,7 +473,8 @@ export class Session {
         return this.#establish()
       case 'ack':
         if (this.#remoteReady === undefined || !this.#readySent) throw this.#protocolError('ACK came before READY')
-        return this.#owner.onAcknowledgements(this, message.acknowledgements)
+        if (!this.#owner.streams.acknowledge(message.acknowledgements)) this.#owner.onRequest()
+        return
       case 'streams':
         this.#owner.onRequest()
         for (const name of message.names) this.#remoteStreams.add(name)
@@ -461,11 +487,12 @@ export class Session {
       }
       case 'failed':
         if (!this.established) throw this.#protocolError('FAILED came before READY')
-        return this.#owner.onFailures(this, message.failures)
+        if (!this.#owner.streams.failed(message.failures)) this.#owner.onRequest()
+        return
       case 'withdraw':
         this.#owner.onRequest()
         for (const name of message.names) this.#remoteStreams.delete(name)
-        if (this.established) this.#owner.onWithdrawn(this, message.names)
+        if (this.established) this.#owner.streams.withdrawn(message.names)
         return
       case 'ping':
         this.#owner.onRequest()
@@ -549,7 +576,7 @@ export class Session {
 
   #acknowledge(): void {
     if (!this.established) return
-    const { failures, acknowledgements } = this.#owner.due(this)
+    const { failures, acknowledgements } = this.#owner.streams.due()
     for (let at = 0; at < failures.length; at += FAILURES_MAX)
       this.#send({ type: 'failed', failures: failures.slice(at, at + FAILURES_MAX) })
     if (acknowledgements.length > 0) this.#send({ type: 'ack', acknowledgements })

@@ -3,6 +3,7 @@ import type { Clock } from '../clock.ts'
 import { GlueberryError } from '../errors.ts'
 import type { Closable, Subscription } from '../events.ts'
 import type { LoopShare } from '../loop-share.ts'
+import type { Logger } from '../observe/logger.ts'
 import type { Consumer } from './consumer.ts'
 import { type HandleOptions, HandlerLoop, type Invocation } from './handler-loop.ts'
 import type { Inbox } from './inbox.ts'
@@ -11,6 +12,7 @@ import { MessageIterator } from './message-iterator.ts'
 
 export interface DeliveryOptions {
   readonly clock: Clock
+  readonly logger: Logger
   readonly loop: LoopShare
   /** The application has consumed a message of this inbox; `failed`: its handler has failed. */
   settle(inbox: Inbox, message: ReceivedMessage, failed: boolean): void
@@ -25,6 +27,8 @@ export class Delivery {
   readonly #ready = new Map<string, Set<Inbox>>()
   readonly #consumers = new Map<string, Consumer>()
   readonly #loops = new Set<HandlerLoop>()
+  /** Inboxes that are full without a consumer, and of which a warning tells. */
+  readonly #untaken = new WeakSet<Inbox>()
   readonly #idleWaiters: (() => void)[] = []
   /** The handler that code runs in, to whoever asks from inside it. */
   readonly #inside = new AsyncLocalStorage<Invocation>()
@@ -43,7 +47,9 @@ export class Delivery {
       this.#ready.set(inbox.name, ready)
     }
     ready.add(inbox)
-    this.#consumers.get(inbox.name)?.wake()
+    const consumer = this.#consumers.get(inbox.name)
+    if (consumer !== undefined) consumer.wake()
+    else if (inbox.full) this.#warnOfUntaken(inbox)
   }
 
   /** What is in this inbox is gone, with its peer. */
@@ -153,6 +159,17 @@ export class Delivery {
     this.#ended = true
     for (const consumer of new Set(this.#consumers.values())) consumer.end()
     this.#ready.clear()
+  }
+
+  /** Once for each inbox. */
+  #warnOfUntaken(inbox: Inbox): void {
+    if (this.#untaken.has(inbox)) return
+    this.#untaken.add(inbox)
+    this.#options.logger.warn('nobody takes the messages on a stream: their sender waits', {
+      stream: inbox.name,
+      peerId: inbox.peerId,
+      hint: 'read them with messages() or handle()',
+    })
   }
 
   #isIdle(): boolean {

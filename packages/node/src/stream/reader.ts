@@ -4,42 +4,55 @@ import type { Clock } from '../clock.ts'
 import { GlueberryError } from '../errors.ts'
 import type { LoopShare } from '../loop-share.ts'
 import type { PeerId } from '../peer-id.ts'
-import type { ReceiveBuffer } from '../receive-buffer.ts'
 import { openRecords, RecordWatch, splitRecords } from '../records.ts'
+import type { SessionPort } from '../session-port.ts'
+import type { ByteStream } from '../transport.ts'
 import type { Inbox } from './inbox.ts'
 import { OpenedRecord } from './opened-record.ts'
 
-/** What a reader needs of its session and its peer. */
-export interface ReaderPort {
+/** Where the messages of a data stream go. */
+export interface MessageSink {
+  /** The inbox of the name that the stream says it is for; throws when that cannot be. */
+  open(open: Open): Inbox
+  /** So many messages of a record, of so many bytes, have been put into the inbox. */
+  arrived(inbox: Inbox, messages: number, bytes: number, redelivered: number): void
+  /** So many bytes of a record for the inbox are here that is not whole. */
+  partial(inbox: Inbox, bytes: number): void
+}
+
+export interface ReaderOptions {
   readonly peerId: PeerId
   readonly clock: Clock
   /** How long a record that is not whole may go without another piece, in milliseconds. */
   readonly timeout: number
   readonly loop: LoopShare
-  open(record: Uint8Array): Uint8Array<ArrayBuffer>
-  /** A record has been opened and is about to be used. Throws when the session is over: it must not be. */
-  heard(bytes: number): void
-  /** The inbox of the name that the stream says it is for; throws when that cannot be. */
-  opened(open: Open): Inbox
-  /** Messages of one record have been put into the inbox, a part of them when there are many. */
-  arrived(inbox: Inbox, messages: number, bytes: number, redelivered: number): void
-  /** So many bytes of a record for the inbox are here that is not whole. */
-  partial(inbox: Inbox, bytes: number): void
-  /** A record has taken too long. */
-  late(error: GlueberryError): void
+  readonly stream: ByteStream
+  /** What its header says. */
+  readonly number: number
+  readonly session: SessionPort
+  readonly sink: MessageSink
+  /** OPEN has come. */
+  begun(): void
 }
 
 /** The plaintext of the first record, which is OPEN alone: its type, a name of 64 characters, and two numbers. */
 const OPEN_MAX = 128
 
-/** Reads one data stream, behind its header, to its FIN. Rejects with everything else that ends it. */
-export async function readDataStream(received: ReceiveBuffer, port: ReaderPort): Promise<void> {
-  const reader = new DataReader(port)
+/** Reads one data stream, behind its header, to its FIN. Everything else that ends it ends the session. Never rejects. */
+export async function readDataStream(options: ReaderOptions): Promise<void> {
+  const { stream, session } = options
+  let reader: DataReader | undefined
   try {
-    await received.consume((queue) => reader.read(queue))
-    reader.end()
+    const parser = new DataReader(options)
+    reader = parser
+    await stream.received.consume((queue) => parser.read(queue))
+    parser.end()
+    await stream.closeWrite()
+  } catch (error) {
+    session.fail(error)
+    stream.abort(error as Error)
   } finally {
-    reader.close()
+    reader?.close()
   }
 }
 
@@ -52,57 +65,56 @@ interface Frames {
 
 /** The parser of one data stream. */
 class DataReader {
-  readonly #port: ReaderPort
+  readonly #options: ReaderOptions
+  readonly #open: (record: Uint8Array) => Uint8Array<ArrayBuffer>
   readonly #watch: RecordWatch
   #inbox: Inbox | undefined
   #finished = false
   #frames: Frames | undefined // of a record that its slice of the event loop did not suffice for
 
-  constructor(port: ReaderPort) {
-    const { peerId, clock, timeout } = port
-    this.#port = port
+  constructor(options: ReaderOptions) {
+    const { peerId, clock, timeout, session, sink, stream, number } = options
+    this.#options = options
+    this.#open = session.opener(number)
     this.#watch = new RecordWatch({
       clock,
       timeout,
       longest: () => this.#inbox?.longestRecord ?? OPEN_MAX,
-      partial: (bytes) => (this.#inbox === undefined ? undefined : port.partial(this.#inbox, bytes)),
+      partial: (bytes) => {
+        if (this.#inbox !== undefined && !session.ended) sink.partial(this.#inbox, bytes)
+      },
       late: () => {
         const text = `a record of ${peerId} took longer than ${timeout} ms`
-        port.late(new GlueberryError('CONNECT_TIMEOUT', text, { peerId }))
+        const error = new GlueberryError('CONNECT_TIMEOUT', text, { peerId })
+        session.fail(error)
+        stream.abort(error)
       },
     })
   }
 
   /** Reads the whole records in the queue. Returns a promise when the event loop is to be handed back until it resolves. */
   read(queue: ByteQueue): Promise<void> | undefined {
-    const { loop, open } = this.#port
+    const { clock, loop, session } = this.#options
     if (this.#frames !== undefined) {
-      this.#port.heard(0) // the session may have ended meanwhile
+      session.heard(0) // it may have ended meanwhile
       if (!this.#readFrames(this.#frames)) return loop.turn(this)
     }
-    return pipe(
-      splitRecords(queue, this.#watch),
-      openRecords(open),
-      (plaintexts: Iterable<Uint8Array<ArrayBuffer>>) => {
-        for (const plaintext of plaintexts) {
-          this.#port.heard(plaintext.length)
-          const { clock } = this.#port
-          const frames = {
-            record: new OpenedRecord(plaintext),
-            cursor: new FrameCursor(plaintext),
-            receivedAt: clock.now(),
-          }
-          this.#frames = frames
-          if (loop.crowded(this) || !this.#readFrames(frames)) return loop.turn(this)
-        }
-        return undefined
-      },
-    )
+    const records = splitRecords(queue, this.#watch)
+    return pipe(records, openRecords(this.#open), (plaintexts: Iterable<Uint8Array<ArrayBuffer>>) => {
+      for (const plaintext of plaintexts) {
+        session.heard(plaintext.length)
+        const [record, cursor] = [new OpenedRecord(plaintext), new FrameCursor(plaintext)]
+        const frames = { record, cursor, receivedAt: clock.now() }
+        this.#frames = frames
+        if (loop.crowded(this) || !this.#readFrames(frames)) return loop.turn(this)
+      }
+      return undefined
+    })
   }
 
   /** The stream has ended in good order. */
   end(): void {
-    const { peerId } = this.#port
+    const { peerId } = this.#options
     if (!this.#finished) throw new GlueberryError('CONNECT_FAILED', `a stream of ${peerId} broke off`, { peerId })
   }
 
@@ -113,7 +125,7 @@ class DataReader {
 
   /** Puts the messages of a record into the inbox. Returns false when the slice is over before they all are. */
   #readFrames({ record, cursor, receivedAt }: Frames): boolean {
-    const { peerId, loop } = this.#port
+    const { peerId, loop, sink, begun } = this.#options
     if (this.#finished) throw violation(peerId, 'bytes came after FIN')
     let messages = 0
     let bytes = 0
@@ -124,7 +136,8 @@ class DataReader {
       if (this.#finished) throw violation(peerId, 'a frame came after FIN')
       if (type === FrameType.OPEN) {
         if (this.#inbox !== undefined) throw violation(peerId, 'OPEN came twice')
-        this.#inbox = this.#port.opened(cursor.open as Open)
+        begun()
+        this.#inbox = sink.open(cursor.open as Open)
         continue
       }
       const inbox = this.#inbox
@@ -145,7 +158,7 @@ class DataReader {
       this.#frames = undefined
       record.close()
     }
-    if (this.#inbox !== undefined && messages > 0) this.#port.arrived(this.#inbox, messages, bytes, redelivered)
+    if (this.#inbox !== undefined && messages > 0) sink.arrived(this.#inbox, messages, bytes, redelivered)
     return whole
   }
 }

@@ -2,20 +2,14 @@ import { type Acknowledgement, equalBytes, type Failure, MEMORY_LENGTH, type Ope
 import type { Cancellable, Clock } from '../clock.ts'
 import { GlueberryError } from '../errors.ts'
 import type { PeerId } from '../peer-id.ts'
+import type { Due, SessionPort } from '../session-port.ts'
 import type { Budget } from './budget.ts'
+import type { Counts } from './counts.ts'
 import { Inbox } from './inbox.ts'
 import type { ReceivedMessage } from './message.ts'
-import type { SessionPort } from './port.ts'
 
 /** An acknowledgement that is due waits for others so long at most, in milliseconds. */
 const ACK_DELAY = 5
-
-/** What is due to be told. */
-export interface Due {
-  /** Told before the acknowledgements that cover them. */
-  readonly failures: readonly Failure[]
-  readonly acknowledgements: readonly Acknowledgement[]
-}
 
 /** What is remembered of a sender that is away and of whose messages none is here. */
 export interface RememberedSender {
@@ -38,6 +32,7 @@ export interface ReceiverOptions {
   names(): ReadonlySet<string>
   /** While draining: no new credit for names whose inbox is not empty. */
   frozen(): boolean
+  readonly counts: Counts
   /** Messages wait in this inbox. */
   offer(inbox: Inbox): void
   skipped(name: string, from: number, count: number): void
@@ -231,10 +226,14 @@ export class Receiver {
     this.#recharge(inbox)
   }
 
-  /** Messages of the open stream are there. */
-  arrived(inbox: Inbox): void {
+  /** So many messages are there, of so many bytes, and of them so many marked as redelivered. */
+  arrived(inbox: Inbox, messages: number, bytes: number, redelivered: number): void {
+    const { counts, offer } = this.#options
+    counts.messagesReceived += messages
+    counts.bytesReceived += bytes
+    counts.redelivered += redelivered
     this.#recharge(inbox)
-    this.#options.offer(inbox)
+    offer(inbox)
   }
 
   /** The application has consumed a message; `failed`: without success. */

@@ -5,9 +5,10 @@ import { type ErrorCode, GlueberryError } from '../errors.ts'
 import { LinkedList } from '../linked-list.ts'
 import { free } from '../memory.ts'
 import type { PeerId } from '../peer-id.ts'
+import type { SessionPort } from '../session-port.ts'
+import type { Counts } from './counts.ts'
 import type { Kept } from './kept.ts'
 import type { Abandoned, Outbox, SessionStart } from './outbox.ts'
-import type { SessionPort } from './port.ts'
 import { Writer } from './writer.ts'
 
 /** With so much queued a writer does not wait for the next turn, in bytes. */
@@ -48,8 +49,10 @@ export interface SenderOptions {
   readonly rejectWhenFull: boolean
   /** Whether other names of this peer wait to be written. */
   shared(): boolean
-  /** A message was accepted. */
-  accepted(bytes: number): void
+  /** What has passed between this node and the peer. */
+  readonly counts: Counts
+  /** A call of `send` waits for the peer to take something. */
+  waits(): void
 }
 
 export interface SendOptions {
@@ -100,11 +103,6 @@ export class Sender {
 
   get busy(): boolean {
     return this.#session !== undefined && this.#outbox.sendable
-  }
-
-  /** Whether `send` waits here for the peer to take something. */
-  get blocked(): boolean {
-    return !this.#waiting.empty
   }
 
   /** Whether it sends in a session now. */
@@ -262,7 +260,9 @@ export class Sender {
   #accept(data: Uint8Array, confirm: boolean): number {
     const sequence = this.#outbox.append(data, confirm)
     this.#account()
-    this.#options.accepted(data.length)
+    const { counts } = this.#options
+    counts.messagesSent++
+    counts.bytesSent += data.length
     this.#write(data.length)
     return sequence
   }
@@ -349,6 +349,7 @@ export class Sender {
       signal?.addEventListener('abort', abort, { once: true })
       const place = this.#waiting.push(waiting)
       this.#waitingBytes += size
+      this.#options.waits()
     })
   }
 

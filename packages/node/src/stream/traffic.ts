@@ -2,9 +2,10 @@ import { type Acknowledgement, equalBytes, FAILED_MAX, type Failure, type Ready 
 import type { Clock } from '../clock.ts'
 import { type ErrorCode, GlueberryError } from '../errors.ts'
 import type { PeerId } from '../peer-id.ts'
+import type { Due, SessionPort, StreamsPort } from '../session-port.ts'
+import type { Counts } from './counts.ts'
 import type { Kept } from './kept.ts'
 import { Outbox } from './outbox.ts'
-import type { SessionPort } from './port.ts'
 import type { Receiver } from './receiver.ts'
 import { Sender, type SendOptions } from './sender.ts'
 
@@ -28,11 +29,13 @@ export interface TrafficOptions {
   /** What is kept for this peer, on all names. */
   readonly kept: Kept
   undelivered(name: string, from: number, count: number): void
-  accepted(bytes: number): void
+  readonly counts: Counts
+  /** A call of `send` waits on this name. */
+  waits(name: string): void
 }
 
 /** All messages between this node and one peer: a sender for each name in use, and the receiver. */
-export class Traffic {
+export class Traffic implements StreamsPort {
   readonly #options: TrafficOptions
   readonly #senders = new Map<string, Sender>()
   #port: SessionPort | undefined
@@ -82,11 +85,6 @@ export class Traffic {
     return this.#senders.has(name)
   }
 
-  /** Whether calls of `send` wait on this name. */
-  blocked(name: string): boolean {
-    return this.#senders.get(name)?.blocked === true
-  }
-
   /** What is kept, by name. */
   unsent(): { readonly name: string; readonly count: number }[] {
     return [...this.#senders]
@@ -118,6 +116,14 @@ export class Traffic {
   async flush(name: string | undefined, signal: AbortSignal | undefined): Promise<void> {
     const senders = name === undefined ? [...this.#senders.values()] : [this.#senders.get(name)]
     await Promise.all(senders.map((sender) => sender?.flush(signal)))
+  }
+
+  begin(instance: Uint8Array): Omit<Ready, 'type'> | undefined {
+    return this.receiver.begin(instance)
+  }
+
+  due(): Due {
+    return this.receiver.acknowledgements()
   }
 
   /**
@@ -252,7 +258,7 @@ export class Traffic {
   }
 
   #makeSender(name: string, outbox: Outbox): Sender {
-    const { peerId, clock, waitingMax, rejectWhenFull, kept, accepted } = this.#options
+    const { peerId, clock, waitingMax, rejectWhenFull, kept, counts, waits } = this.#options
     return new Sender({
       peerId,
       name,
@@ -263,7 +269,8 @@ export class Traffic {
       kept,
       roomWhileAway: () => this.#roomWhileAway(),
       shared: () => [...this.#senders.values()].filter((each) => each.busy).length > 1,
-      accepted,
+      counts,
+      waits: () => waits(name),
     })
   }
 

@@ -1,7 +1,7 @@
 import { encodeOpen, FIN_FRAME } from '@glueberry/wire'
 import type { Clock } from '../clock.ts'
+import type { OpenedStream, SessionPort } from '../session-port.ts'
 import type { Outbox } from './outbox.ts'
-import type { OpenedStream, SessionPort } from './port.ts'
 
 /** So much is written in one turn, when no other name waits for its own. */
 const BURST = 1024 * 1024
@@ -67,7 +67,7 @@ export class Writer {
 
   async #run(): Promise<void> {
     const { name, outbox, port, clock, shared } = this.#options
-    const opened = await port.open()
+    const opened = await port.openStream()
     const { stream, header, seal } = opened
     if (this.#ended) return stream.abort(new Error('the session is over'))
 
