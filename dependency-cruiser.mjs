@@ -77,7 +77,7 @@ export default {
     {
       name: 'only-the-host-knows-libp2p',
       severity: 'error',
-      from: { path: '^packages/node/src', pathNot: layer('libp2p/(host|noise-crypto)[.]ts$') },
+      from: { path: '^packages/node/src', pathNot: layer('libp2p/(host|changes/noise-crypto)[.]ts$') },
       to: { path: 'node_modules/(libp2p|@libp2p|@chainsafe)/', dependencyTypesNot: ['type-only'] },
     },
     {

@@ -112,6 +112,11 @@ export class Lifecycle {
     return this.#host?.addresses ?? []
   }
 
+  /** Changes to libp2p that do not fit the version in use. */
+  get missing(): readonly string[] {
+    return this.#host?.missing ?? []
+  }
+
   start(): Promise<void> {
     if (this.#stopping !== undefined || this.#draining !== undefined)
       return Promise.reject(new GlueberryError('STOPPED', 'the node was stopped'))
@@ -196,6 +201,7 @@ export class Lifecycle {
       dialTimeout: this.settings.timeouts.connect,
       unreadMax: 2 * flow.window + UNREAD_SLACK,
       clock: this.#platform.clock,
+      logger,
       libp2p,
     })
     try {

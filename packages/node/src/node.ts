@@ -52,6 +52,8 @@ export interface Health {
   readonly held: number
   /** Messages accepted by `send` and not yet consumed by their peers: their bytes, and 256 for each. */
   readonly buffered: number
+  /** Changes to libp2p that do not fit its version in use: the node works, slower. Empty with the versions of the lockfile. */
+  readonly degraded: readonly string[]
 }
 
 const encoder = new TextEncoder()
@@ -432,8 +434,15 @@ export class Node<S extends string = string, Sends extends string = S> implement
 
   /** How things are; cheap enough to be asked often. */
   health(): Health {
-    const { peers, status } = this.#life
-    return { ok: status === 'running', status, peers: peers.count(), held: peers.held, buffered: peers.buffered }
+    const { peers, status, missing } = this.#life
+    return {
+      ok: status === 'running',
+      status,
+      peers: peers.count(),
+      held: peers.held,
+      buffered: peers.buffered,
+      degraded: missing,
+    }
   }
 
   #sendTo(peer: PeerRef, stream: string): Peer {

@@ -67,6 +67,8 @@ export interface Host {
   start(handlers: HostHandlers): Promise<void>
   /** Closes everything; harmless before `start` has ended. Rejects when a part could not be closed. */
   stop(): Promise<void>
+  /** What makes it faster, or leaves no trace of it, and does not fit what it stands on. */
+  readonly missing: readonly string[]
   /** Complete multiaddrs, `/p2p/…` included. */
   readonly addresses: readonly string[]
   /**

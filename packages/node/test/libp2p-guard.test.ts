@@ -8,8 +8,8 @@ import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
 import fc from 'fast-check'
 import { createLibp2p, type Libp2p } from 'libp2p'
 import { describe, expect, test } from 'vitest'
-import { Frames } from '../src/libp2p/frames.ts'
-import { Negotiation } from '../src/libp2p/negotiation.ts'
+import { Frames } from '../src/libp2p/changes/frames.ts'
+import { Negotiation } from '../src/libp2p/changes/negotiation.ts'
 import { SESSION_PROTOCOL } from '../src/transport.ts'
 
 // What a stranger, or a peer, can make libp2p do.

@@ -122,6 +122,7 @@ export class MemoryHost implements Host, Endpoint {
   readonly peerId: PeerId
   readonly #network: MemoryNetwork
   #address: string | undefined
+  readonly missing: readonly string[] = []
   dead = false
   handlers: HostHandlers | undefined
 

@@ -13,6 +13,7 @@ import {
 import { systemClock } from '../../node/src/clock.ts'
 import { seedOf } from '../../node/src/identity.ts'
 import { Libp2pHost } from '../../node/src/libp2p/host.ts'
+import { silentLogger } from '../../node/src/observe/logger.ts'
 import { publicKeyOf } from '../../node/src/peer-id.ts'
 import { ReceiveBuffer } from '../../node/src/receive-buffer.ts'
 import { RecordWatch } from '../../node/src/records.ts'
@@ -61,6 +62,7 @@ export class RawPeer implements AsyncDisposable {
       dialTimeout: 30_000,
       unreadMax: 2 ** 24,
       clock: systemClock,
+      logger: silentLogger,
       libp2p: {},
     })
   }

@@ -4,7 +4,9 @@ import type { Connection, Stream } from '@libp2p/interface'
 import { tcp } from '@libp2p/tcp'
 import { multiaddr } from '@multiformats/multiaddr'
 import { createLibp2p } from 'libp2p'
-import { noiseCrypto } from '../../../node/src/libp2p/noise-crypto.ts'
+import { Changes } from '../../../node/src/libp2p/changes/changes.ts'
+import { noiseCrypto } from '../../../node/src/libp2p/changes/noise-crypto.ts'
+import { silentLogger } from '../../../node/src/observe/logger.ts'
 import type { Contender, Endpoint, EndpointOptions, Link } from '../contender.ts'
 import { MessageCutter } from '../message-cutter.ts'
 
@@ -57,5 +59,5 @@ export const withDefaults: Contender = { open: (options) => open(options, noise(
 
 /** The same with the cipher that this library gives it: keys imported once, nothing copied that need not be. */
 export const withKeyObjects: Contender = {
-  open: (options) => open(options, noise({ crypto: noiseCrypto })),
+  open: (options) => open(options, noise({ crypto: noiseCrypto(new Changes(silentLogger)) })),
 }

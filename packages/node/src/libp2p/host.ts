@@ -8,6 +8,7 @@ import { createLibp2p, type Libp2p, type Libp2pOptions } from 'libp2p'
 import { originOf } from '../address.ts'
 import type { Clock } from '../clock.ts'
 import { GlueberryError, textOf } from '../errors.ts'
+import type { Logger } from '../observe/logger.ts'
 import type { PeerId } from '../peer-id.ts'
 import { parsePeerId } from '../peer-ref.ts'
 import { printable } from '../printable.ts'
@@ -20,11 +21,12 @@ import {
   type Link,
   SESSION_PROTOCOL,
 } from '../transport.ts'
-import { guardConnections, guardEncrypter, guardMuxer, YAMUX_FRAME_MAX, YAMUX_WINDOW_MAX } from './guard.ts'
+import { Changes } from './changes/changes.ts'
+import { guardConnections, guardEncrypter, guardMuxer, YAMUX_FRAME_MAX, YAMUX_WINDOW_MAX } from './changes/guard.ts'
+import { noiseCrypto } from './changes/noise-crypto.ts'
+import { gatherWrites, leaveNoTimer, SOCKET_QUEUE } from './changes/speed.ts'
 import { Libp2pLink } from './link.ts'
-import { noiseCrypto } from './noise-crypto.ts'
-import { gatherWrites, SOCKET_QUEUE } from './speed.ts'
-import { Libp2pByteStream } from './stream.ts'
+import { Libp2pByteStream, type StreamOptions } from './stream.ts'
 
 // The only file that knows libp2p. Its facts and traps are written down in ARCHITECTURE.md.
 
@@ -54,12 +56,14 @@ export interface Libp2pHostOptions {
   /** What may wait unread in one stream before it is broken off, in bytes. */
   readonly unreadMax: number
   readonly clock: Clock
+  readonly logger: Logger
   readonly libp2p: Pick<Libp2pOptions, 'transports' | 'services' | 'peerDiscovery' | 'addresses'>
 }
 
 /** A host on libp2p: TCP (and the user's own transports), Noise, yamux. */
 export class Libp2pHost implements Host {
   readonly #options: Libp2pHostOptions
+  readonly #changes: Changes
   #libp2p: Libp2p | undefined
   readonly #links = new WeakMap<Connection, Libp2pLink>()
   /** Admission of inbound connections, by the object in which libp2p keeps the times of each at all of its layers. */
@@ -67,6 +71,11 @@ export class Libp2pHost implements Host {
 
   constructor(options: Libp2pHostOptions) {
     this.#options = options
+    this.#changes = new Changes(options.logger)
+  }
+
+  get missing(): readonly string[] {
+    return this.#changes.missing
   }
 
   get addresses(): readonly string[] {
@@ -85,7 +94,9 @@ export class Libp2pHost implements Host {
           const slot = this.#admitted.get(timeline)
           return slot && ((bytes) => slot.hold(bytes))
         }),
-      connectionEncrypters: [(components) => guardEncrypter(noise({ crypto: noiseCrypto })(components), YAMUX)],
+      connectionEncrypters: [
+        (components) => guardEncrypter(noise({ crypto: noiseCrypto(this.#changes) })(components), YAMUX),
+      ],
       streamMuxers: [
         (components) =>
           // Streams are never paused, so the window only has to keep the pipe full; above the read buffer it would abort.
@@ -94,6 +105,7 @@ export class Libp2pHost implements Host {
             clock,
             libp2p.services === undefined ? YAMUX_FRAME_MAX : YAMUX_WINDOW_MAX,
             () => components.registrar.getProtocols(),
+            this.#changes,
           ),
       ],
       ...(libp2p.services === undefined ? {} : { services: libp2p.services }),
@@ -158,13 +170,10 @@ export class Libp2pHost implements Host {
   async stop(): Promise<void> {
     const node = this.#libp2p
     const stopping = Promise.resolve(node?.stop())
-    // libp2p leaves its address manager's debounce timer behind: a second in which the process could not exit.
-    const { components } = (node ?? {}) as {
-      components?: { addressManager?: { _updatePeerStoreAddresses?: { stop?(): void } } }
-    }
-    const leaveNoTimer = (): void => components?.addressManager?._updatePeerStoreAddresses?.stop?.()
-    leaveNoTimer() // a service of the user's may never stop
-    await stopping.finally(leaveNoTimer)
+    if (node === undefined) return
+    const leave = (): void => leaveNoTimer(node, this.#changes)
+    leave() // a service of the user's may never stop
+    await stopping.finally(leave)
   }
 
   async dial(peerId: PeerId, address: string, signal: AbortSignal): Promise<Link> {
@@ -204,18 +213,23 @@ export class Libp2pHost implements Host {
         return false
       },
       denyInboundEncryptedConnection: (peerId, connection) => {
-        gatherWrites(connection)
+        gatherWrites(connection, this.#changes)
         return peerId.type !== 'Ed25519' || !handlers.admitsPeer(parsePeerId(String(peerId)))
       },
       denyOutboundEncryptedConnection: (peerId, connection) => {
-        gatherWrites(connection)
+        gatherWrites(connection, this.#changes)
         return peerId.type !== 'Ed25519'
       },
     }
   }
 
   #accept(then: (link: Libp2pLink, stream: ByteStream) => void): (stream: Stream, connection: Connection) => void {
-    return (stream, connection) => then(this.#link(connection), new Libp2pByteStream(stream, connection, this.#options))
+    return (stream, connection) =>
+      then(this.#link(connection), new Libp2pByteStream(stream, connection, this.#streamOptions))
+  }
+
+  get #streamOptions(): StreamOptions {
+    return { ...this.#options, changes: this.#changes }
   }
 
   #link(connection: Connection): Libp2pLink {
@@ -223,7 +237,7 @@ export class Libp2pHost implements Host {
     if (link === undefined) {
       link = new Libp2pLink(
         connection,
-        { ...this.#options, streams: DATA_STREAMS },
+        { ...this.#streamOptions, streams: DATA_STREAMS },
         this.#admitted.get(connection.timeline),
       )
       this.#links.set(connection, link)

@@ -1,15 +1,11 @@
 import type { Connection } from '@libp2p/interface'
-import type { Clock } from '../clock.ts'
 import { GlueberryError } from '../errors.ts'
 import type { PeerId } from '../peer-id.ts'
 import { parsePeerId } from '../peer-ref.ts'
 import type { AdmissionSlot, ByteStream, Link } from '../transport.ts'
-import { closeWithin, Libp2pByteStream } from './stream.ts'
+import { closeWithin, Libp2pByteStream, type StreamOptions } from './stream.ts'
 
-export interface Libp2pLinkOptions {
-  readonly clock: Clock
-  /** What may wait unread in one stream before it is broken off, in bytes. */
-  readonly unreadMax: number
+export interface Libp2pLinkOptions extends StreamOptions {
   /** How many data streams one connection may have in each direction. */
   readonly streams: number
 }

@@ -5,8 +5,10 @@ import { GlueberryError } from '../errors.ts'
 import { freeWhole } from '../memory.ts'
 import { ReceiveBuffer } from '../receive-buffer.ts'
 import type { ByteStream } from '../transport.ts'
-import { widenWindow } from './speed.ts'
+import type { Changes } from './changes/changes.ts'
+import { widenWindow } from './changes/speed.ts'
 
+const YAMUX = '/yamux/1.0.0'
 /** States of a stream on which nothing comes any more. */
 const OVER: ReadonlySet<string> = new Set(['closed', 'aborted', 'reset'])
 /** A graceful close takes no longer, in milliseconds. */
@@ -27,6 +29,13 @@ export async function closeWithin(
   }
 }
 
+export interface StreamOptions {
+  readonly clock: Clock
+  /** What may wait unread in one stream before it is broken off, in bytes. */
+  readonly unreadMax: number
+  readonly changes: Changes
+}
+
 /** A libp2p stream. */
 export class Libp2pByteStream implements ByteStream {
   readonly received: ReceiveBuffer = new ReceiveBuffer()
@@ -35,13 +44,13 @@ export class Libp2pByteStream implements ByteStream {
   readonly #unreadMax: number
   readonly #encrypted: boolean
 
-  constructor(stream: Stream, connection: Connection, options: { readonly clock: Clock; readonly unreadMax: number }) {
+  constructor(stream: Stream, connection: Connection, options: StreamOptions) {
     this.#stream = stream
     this.#clock = options.clock
     this.#unreadMax = options.unreadMax
     // Another transport of the user's may have other layers, which keep what they are given.
-    this.#encrypted = connection.multiplexer === '/yamux/1.0.0' && connection.encryption === '/noise'
-    widenWindow(stream)
+    this.#encrypted = connection.multiplexer === YAMUX && connection.encryption === '/noise'
+    if (connection.multiplexer === YAMUX) widenWindow(stream, options.changes)
     // A `message` listener takes everything at once: libp2p's own iterators buffer without a limit, or abort at 4 MiB.
     stream.addEventListener('message', (event) => this.#push(event.data))
     stream.addEventListener('end', () => this.received.end())

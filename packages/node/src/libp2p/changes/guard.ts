@@ -6,8 +6,9 @@ import type {
   StreamMuxer,
   StreamMuxerFactory,
 } from '@libp2p/interface'
-import { Allowance } from '../allowance.ts'
-import type { Clock } from '../clock.ts'
+import { Allowance } from '../../allowance.ts'
+import type { Clock } from '../../clock.ts'
+import type { Changes } from './changes.ts'
 import { Frames, violation } from './frames.ts'
 import { Negotiation } from './negotiation.ts'
 import { announceHalves } from './speed.ts'
@@ -116,6 +117,7 @@ export function guardMuxer(
   clock: Clock,
   frameMax: number,
   protocols: () => readonly string[],
+  changes: Changes,
 ): StreamMuxerFactory {
   const createStreamMuxer = (connection: MessageStream): StreamMuxer => {
     const allowance = new Allowance(clock, COST_MAX, COST_PER_SECOND)
@@ -135,7 +137,7 @@ export function guardMuxer(
       if (type === 'stream') {
         target.addEventListener = addEventListener
         muxer.addEventListener('stream', ({ detail }) => {
-          announceHalves(detail)
+          announceHalves(detail, changes)
           guardNegotiation(detail, (protocol) => protocols().includes(protocol))
         })
       }
@@ -144,7 +146,7 @@ export function guardMuxer(
     const createStream = muxer.createStream.bind(muxer)
     muxer.createStream = async (options) => {
       const stream = await createStream(options)
-      announceHalves(stream)
+      announceHalves(stream, changes)
       // libp2p does not say here which protocols it proposes if a service of the user's has several: then any answer but
       // a no ends this, and what a hostile answer makes of it is known (docs/security.md).
       guardNegotiation(stream, (protocol) => protocol === (options?.protocol ?? protocol) && protocol !== 'na')

@@ -1,15 +1,14 @@
 import type { MultiaddrConnection, Stream } from '@libp2p/interface'
-import { freeWhole, readBySocket } from '../memory.ts'
+import { freeWhole, readBySocket } from '../../memory.ts'
+import type { Changes } from './changes.ts'
 
-// Two places where js-libp2p spends more than all of our own work on a message (measured: docs/performance.md). Both
-// reach for what its packages do not export, so each looks first whether it is there, and else leaves all as it is:
-// another version may cost speed, and, of `announceHalves`, what guard.ts says of tiny data.
+// Places where js-libp2p spends more than all of our own work on a message (measured: docs/performance.md).
 
 /** Free room in a socket's queue, in bytes: a few records, so that the writer need not stop after each. */
 export const SOCKET_QUEUE: number = 256 * 1024
 
-/** libp2p's connection over TCP: another transport's may do more with what it sends. */
-const TCP_CONNECTION = 'TCPSocketMultiaddrConnection'
+/** The address of a connection over TCP alone: another transport's connection may do more with what it sends. */
+const TCP_ADDRESS = /^\/(ip4|ip6|dns[46]?)\/[^/]+\/tcp\/\d+(\/p2p\/[^/]+)?$/
 
 /** The state of a yamux stream that both sides know. */
 const ESTABLISHED = 3
@@ -26,13 +25,13 @@ interface Socket {
  * A Noise frame comes in three pieces (length, ciphertext, tag), each of which would be a system call and a packet of its
  * own. Here they are one; and the memory of each goes back as soon as it is written, and of what is read when it is opened.
  */
-export function gatherWrites(connection: MultiaddrConnection): void {
+export function gatherWrites(connection: MultiaddrConnection, changes: Changes): void {
+  if (!TCP_ADDRESS.test(String(connection.remoteAddr))) return
   const tcp = connection as unknown as {
     readonly socket?: Partial<Socket>
     sendData?(pieces: Iterable<Uint8Array>): { sentBytes: number; canSendMore: boolean }
   }
-  if (connection.constructor.name !== TCP_CONNECTION || tcp.socket?.cork === undefined || tcp.sendData === undefined)
-    return
+  if (tcp.socket?.cork === undefined || tcp.sendData === undefined) return changes.miss('gathered writes')
   const socket = tcp.socket as Socket
   socket.prependListener('data', readBySocket)
   tcp.sendData = (pieces) => {
@@ -52,7 +51,7 @@ export function gatherWrites(connection: MultiaddrConnection): void {
  * yamux tells the sender of new room at every frame: a frame back for each one, encrypted and sent before anyone sees what
  * came. Here it tells when half of the window is used, as the specification's own implementation does.
  */
-export function announceHalves(stream: Stream): void {
+export function announceHalves(stream: Stream, changes: Changes): void {
   const yamux = stream as unknown as {
     state?: unknown
     recvWindow?: number
@@ -60,7 +59,8 @@ export function announceHalves(stream: Stream): void {
     sendWindowUpdate?(): void
   }
   const { recvWindow, recvWindowCapacity, sendWindowUpdate } = yamux
-  if (recvWindow === undefined || recvWindowCapacity === undefined || sendWindowUpdate === undefined) return
+  if (recvWindow === undefined || recvWindowCapacity === undefined || sendWindowUpdate === undefined)
+    return changes.miss('halved window updates')
   yamux.sendWindowUpdate = () => {
     const { state, recvWindow, recvWindowCapacity } = yamux as Required<typeof yamux>
     if (state !== ESTABLISHED || recvWindowCapacity < recvWindow / 2) sendWindowUpdate.call(yamux)
@@ -68,8 +68,19 @@ export function announceHalves(stream: Stream): void {
 }
 
 /** A stream of ours has a wide window from the start, because it is our credit that limits what a peer may send. */
-export function widenWindow(stream: Stream): void {
+export function widenWindow(stream: Stream, changes: Changes): void {
   const yamux = stream as unknown as { recvWindow?: number; maxStreamWindowSize?: number }
   const { recvWindow, maxStreamWindowSize } = yamux
-  if (recvWindow !== undefined && maxStreamWindowSize !== undefined) yamux.recvWindow = maxStreamWindowSize
+  if (recvWindow === undefined || maxStreamWindowSize === undefined) return changes.miss('wide windows')
+  yamux.recvWindow = maxStreamWindowSize
+}
+
+/** libp2p leaves its address manager's debounce timer behind: a second in which the process could not exit. */
+export function leaveNoTimer(libp2p: object, changes: Changes): void {
+  const { components } = libp2p as {
+    components?: { addressManager?: { _updatePeerStoreAddresses?: { stop?(): void } } }
+  }
+  const debounced = components?.addressManager?._updatePeerStoreAddresses
+  if (debounced?.stop === undefined) return changes.miss('exit timer')
+  debounced.stop()
 }

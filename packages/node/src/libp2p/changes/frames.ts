@@ -1,4 +1,4 @@
-import { GlueberryError } from '../errors.ts'
+import { GlueberryError } from '../../errors.ts'
 
 /** A violation of what a layer of libp2p allows, or of what anyone would need of it. */
 export function violation(what: string): GlueberryError {

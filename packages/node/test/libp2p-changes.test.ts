@@ -1,0 +1,64 @@
+import { randomBytes } from 'node:crypto'
+import { defaultCrypto } from '@chainsafe/libp2p-noise/crypto'
+import { pair } from '@glueberry/testkit'
+import type { MultiaddrConnection, Stream } from '@libp2p/interface'
+import { expect, test } from 'vitest'
+import type { Logger } from '../src/index.ts'
+import { type Change, Changes } from '../src/libp2p/changes/changes.ts'
+import { noiseCrypto } from '../src/libp2p/changes/noise-crypto.ts'
+import { announceHalves, gatherWrites, leaveNoTimer, widenWindow } from '../src/libp2p/changes/speed.ts'
+
+// What is changed inside libp2p's packages relies on what they do not export. Another version may not have it.
+
+function make(): { changes: Changes; told: unknown[] } {
+  const told: unknown[] = []
+  const nothing = (): void => {}
+  const logger: Logger = { debug: nothing, info: nothing, warn: (_, fields) => told.push(fields), error: nothing }
+  return { changes: new Changes(logger), told }
+}
+
+test('every change fits the versions in use', async () => {
+  await using nodes = await pair(['x'])
+  const { alice, bob, aliceId } = nodes
+  alice.handle('x', () => {})
+  await bob.send(aliceId, 'x', randomBytes(300_000), { confirm: true })
+  expect([alice.health().degraded, bob.health().degraded]).toEqual([[], []])
+  await bob.stop()
+  expect(bob.health().degraded).toEqual([])
+})
+
+const ADDRESS = '/ip4/127.0.0.1/tcp/1'
+test.each<[Change, (changes: Changes) => void]>([
+  ['gathered writes', (changes) => gatherWrites({ remoteAddr: ADDRESS } as never as MultiaddrConnection, changes)],
+  ['halved window updates', (changes) => announceHalves({} as Stream, changes)],
+  ['wide windows', (changes) => widenWindow({} as Stream, changes)],
+  ['exit timer', (changes) => leaveNoTimer({}, changes)],
+])('%s: where it does not fit, nothing is changed, and that is told once', (change, apply) => {
+  const { changes, told } = make()
+  apply(changes)
+  apply(changes)
+  expect(changes.missing).toEqual([change])
+  expect(told).toEqual([{ change, effect: expect.any(String) }])
+})
+
+test('another transport has writes of its own: they are not gathered, and nothing is missing', () => {
+  const { changes } = make()
+  gatherWrites({ remoteAddr: `${ADDRESS}/ws` } as never as MultiaddrConnection, changes)
+  expect(changes.missing).toEqual([])
+})
+
+test.each([
+  ['a copy of the ciphertext', (sealed: Uint8Array) => sealed.slice(0, -16), []],
+  ['empty memory', (sealed: Uint8Array) => new Uint8Array(sealed.length - 16), ['noise buffers']],
+  ['memory of another length', () => new Uint8Array(5000), ['noise buffers']],
+  ['nothing', () => undefined, []],
+])('a Noise frame is opened right when its target is %s', (_, target, missing) => {
+  const { changes } = make()
+  const { chaCha20Poly1305Encrypt: encrypt, chaCha20Poly1305Decrypt: decrypt } = noiseCrypto(changes)
+  const [key, nonce, ad, plaintext] = [randomBytes(32), randomBytes(12), randomBytes(3), randomBytes(4000)]
+  const sealed = Uint8Array.from(encrypt(plaintext, nonce, ad, key).subarray())
+  expect(sealed).toEqual(Uint8Array.from(defaultCrypto.chaCha20Poly1305Encrypt(plaintext, nonce, ad, key).subarray()))
+  const opened = decrypt(sealed.slice(), nonce, ad, key, target(sealed))
+  expect(Buffer.from(opened.subarray()).equals(plaintext)).toBe(true)
+  expect(changes.missing).toEqual(missing)
+})
