@@ -14,13 +14,17 @@ export interface LibP2PPeerId {
 /** A peer as the API's calls take it. Raw text enters only through {@link parsePeerId} and `connect`. */
 export type PeerRef = PeerId | LibP2PPeerId
 
+/** Characters of an id: those of Ed25519 keys have 52. */
+const LENGTH_MAX = 128
+
 /**
  * Checks a text and returns it as a `PeerId`.
  *
  * @throws GlueberryError `INVALID_PEER_ID`: not base58, or not the id of an Ed25519 key
  */
 export function parsePeerId(text: string): PeerId {
-  if (typeof text !== 'string') throw invalid(text)
+  // Longer than any id: base58 takes time by the square of the length.
+  if (typeof text !== 'string' || text.length > LENGTH_MAX) throw invalid(text)
   let bytes: Uint8Array
   try {
     bytes = base58btc.baseDecode(text)

@@ -253,6 +253,11 @@ test.each([
   await expect(node.start()).rejects.toMatchObject({ code: 'INVALID_ADDRESS', message: expect.stringMatching(message) })
 })
 
+test('a text far longer than any id is not decoded', () => {
+  expect(() => parsePeerId('1'.repeat(10_000_000))).toThrow(/must be the base58 text/)
+  expect(() => parsePeerId('2'.repeat(1_000_000))).toThrow(GlueberryError) // by the square of its length: minutes
+})
+
 test('what has no text is no peer', async () => {
   const node = new Node({ identity: Identity.generate(), streams: ['x'] })
   await expect(node.connect(Object.create(null))).rejects.toMatchObject({ code: 'INVALID_PEER_ID' })

@@ -11,7 +11,7 @@ import type { Inbox } from './inbox.ts'
 import { OpenedRecord } from './opened-record.ts'
 
 /** Where the messages of a data stream go. */
-export interface MessageSink {
+interface MessageSink {
   /** The inbox of the name that the stream says it is for; throws when that cannot be. */
   open(open: Open): Inbox
   /** So many messages of a record, of so many bytes, have been put into the inbox. */
