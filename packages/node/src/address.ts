@@ -1,4 +1,5 @@
 import { multiaddr } from '@multiformats/multiaddr'
+import { show } from './check.ts'
 import { GlueberryError } from './errors.ts'
 import type { PeerId } from './peer-id.ts'
 import { type PeerRef, parsePeerId, toPeerId } from './peer-ref.ts'
@@ -72,7 +73,7 @@ function parsePeerIdOrSay(text: string): PeerId {
  */
 export function parseAddressesOf(peerId: PeerId, addresses: readonly Multiaddr[]): Multiaddr[] {
   if (!Array.isArray(addresses)) {
-    throw new GlueberryError('INVALID_ADDRESS', `expected a list of multiaddrs, got ${String(addresses)}`)
+    throw new GlueberryError('INVALID_ADDRESS', `expected a list of multiaddrs, got ${show(addresses)}`)
   }
   checkCount(addresses)
   return addresses.map((text) => {
@@ -103,8 +104,11 @@ export function originOf(address: Multiaddr): string {
   return `${network.replace(/(....)(?!$)/g, '$1:')}::/64`
 }
 
+/** Characters of a multiaddr: a name of 253 bytes, and what stands around it, many times over. */
+const LENGTH_MAX = 2048
+
 function splitAddress(text: unknown): { address: Multiaddr; peerId?: PeerId } {
-  if (typeof text !== 'string') throw malformed(text)
+  if (typeof text !== 'string' || text.length > LENGTH_MAX) throw malformed(text)
   const match = /^(.*)\/p2p\/([^/]+)$/.exec(text)
   const address = match?.[1] ?? text
   // The id first: an RSA id deserves its own word rather than "malformed".
@@ -122,7 +126,7 @@ function splitAddress(text: unknown): { address: Multiaddr; peerId?: PeerId } {
 function malformed(text: unknown, cause?: unknown): GlueberryError<'INVALID_ADDRESS'> {
   return new GlueberryError(
     'INVALID_ADDRESS',
-    `expected a multiaddr such as /ip4/127.0.0.1/tcp/9000/p2p/12D3KooW…, got ${typeof text === 'string' ? JSON.stringify(text) : String(text)}`,
+    `expected a multiaddr such as /ip4/127.0.0.1/tcp/9000/p2p/12D3KooW…, got ${show(text)}`,
     { cause },
   )
 }

@@ -1,3 +1,4 @@
+import { types } from 'node:util'
 import { isStreamName } from '@glueberry/wire'
 import { type Multiaddr, parseAddressesOf, parseTarget } from './address.ts'
 import { checkOptions, show } from './check.ts'
@@ -56,6 +57,7 @@ export interface Health {
   readonly degraded: readonly string[]
 }
 
+const { isUint8Array } = types // not `instanceof`: a proxy of one has no bytes
 const encoder = new TextEncoder()
 const CONNECTION_EVENTS = [
   'connecting',
@@ -286,6 +288,7 @@ export class Node<S extends string = string, Sends extends string = S> implement
 
   /** What was sent to a peer, on one name or on all, and is not yet consumed by its application. */
   buffered(peer: PeerRef, stream?: Sends): { readonly messages: number; readonly bytes: number } {
+    if (stream !== undefined) checkName(stream)
     return this.#life.peers.get(toPeerId(peer))?.traffic.buffered(stream) ?? { messages: 0, bytes: 0 }
   }
 
@@ -296,6 +299,7 @@ export class Node<S extends string = string, Sends extends string = S> implement
    */
   async flush(peer?: PeerRef, options: AbortOptions & { stream?: Sends | undefined } = {}): Promise<void> {
     checkOptions('flush', options)
+    if (options.stream !== undefined) checkName(options.stream)
     options.signal?.throwIfAborted()
     const peers = peer === undefined ? [...this.#life.peers.all] : [this.#life.peers.get(toPeerId(peer))]
     await Promise.all(peers.map((each) => each?.traffic.flush(options.stream, options.signal)))
@@ -466,6 +470,7 @@ export class Node<S extends string = string, Sends extends string = S> implement
   }
 
   #consumed(streams: string | readonly string[] | undefined): readonly string[] {
+    if (streams !== undefined && typeof streams !== 'string' && !Array.isArray(streams)) checkName(streams)
     const names =
       streams === undefined ? this.#life.peers.names : typeof streams === 'string' ? [streams] : [...new Set(streams)]
     for (const name of names) {
@@ -485,7 +490,7 @@ function checkName(name: unknown): void {
   if (typeof name === 'string' && isStreamName(name)) return
   throw new GlueberryError(
     'INVALID_STREAM',
-    `a stream name has 1 to 64 characters of [A-Za-z0-9._-], got ${JSON.stringify(name)}`,
+    `a stream name has 1 to 64 characters of [A-Za-z0-9._-], got ${show(name)}`,
   )
 }
 
@@ -507,14 +512,11 @@ function checkFunction(name: string, value: unknown): void {
 
 function bytesOf(data: Uint8Array | string): Uint8Array {
   if (typeof data === 'string') return encoder.encode(data)
-  if (data instanceof Uint8Array) {
+  if (isUint8Array(data)) {
     if (data.length === 0) checkAttached(data)
     return data
   }
-  throw new GlueberryError(
-    'INVALID_OPTION',
-    `data must be a string or a Uint8Array, got ${data === null ? 'null' : typeof data}`,
-  )
+  throw new GlueberryError('INVALID_OPTION', `data must be a string or a Uint8Array, got ${show(data)}`)
 }
 
 /** A view whose memory was transferred, or shrunk away under it, has no length, and cannot be copied. */

@@ -43,6 +43,7 @@ export function parsePeerId(text: string): PeerId {
 /** A peer, however it was named, as text. */
 export function toPeerId(peer: PeerRef): PeerId {
   if (typeof peer === 'string') return parsePeerId(peer)
+  if (Array.isArray(peer)) throw invalid(peer)
   let text: string
   try {
     text = String(peer)

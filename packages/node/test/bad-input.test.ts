@@ -258,6 +258,36 @@ test('a text far longer than any id is not decoded', () => {
   expect(() => parsePeerId('2'.repeat(1_000_000))).toThrow(GlueberryError) // by the square of its length: minutes
 })
 
+test.each([
+  ['handle(5)', (node: Node) => node.handle(5 as never, () => {})],
+  ['handle(a symbol)', (node: Node) => node.handle(Symbol('x') as never, () => {})],
+  ['addStream(a bigint)', (node: Node) => node.addStream(10n as never)],
+  ['flush of no name', (node: Node) => node.flush(undefined, { stream: '' })],
+  ['buffered of no name', (node: Node) => node.buffered(Identity.generate().peerId, ' ')],
+])('%s is refused as INVALID_STREAM', async (_, call) => {
+  const node = new Node<string>({ identity: Identity.generate(), streams: ['x'] })
+  const code = await (async () => call(node))().then(
+    () => 'accepted',
+    (error) => error.code,
+  )
+  expect(code).toBe('INVALID_STREAM')
+})
+
+test('a list is no peer, and a proxy of bytes is no bytes', async () => {
+  await using nodes = await pair(['x'])
+  const { bob, aliceId } = nodes
+  await expect(bob.send([aliceId] as never, 'x', 'hello')).rejects.toMatchObject({ code: 'INVALID_PEER_ID' })
+  const data = new Proxy(new Uint8Array(1), {})
+  await expect(bob.send(aliceId, 'x', data)).rejects.toMatchObject({ code: 'INVALID_OPTION' })
+})
+
+test('an address without end is shown by its beginning', async () => {
+  const node = new Node({ identity: Identity.generate(), streams: ['x'] })
+  const failed = await node.connect(`/ip4/${'9'.repeat(1_000_000)}`).catch((error) => error)
+  expect(failed).toMatchObject({ code: 'INVALID_ADDRESS' })
+  expect(failed.message.length).toBeLessThan(300)
+})
+
 test('what has no text is no peer', async () => {
   const node = new Node({ identity: Identity.generate(), streams: ['x'] })
   await expect(node.connect(Object.create(null))).rejects.toMatchObject({ code: 'INVALID_PEER_ID' })

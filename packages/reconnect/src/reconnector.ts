@@ -374,11 +374,19 @@ function ownDelay(delay: () => unknown): number | ReconnectError {
     if (typeof milliseconds === 'number' && milliseconds >= 0) return milliseconds
     return new ReconnectError(
       'INVALID_DELAY',
-      `delay must return milliseconds of at least 0, got ${String(milliseconds)}`,
+      `delay must return milliseconds of at least 0, got ${textOf(milliseconds)}`,
     )
   } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause)
-    return new ReconnectError('INVALID_DELAY', `delay has thrown: ${why}`, { cause })
+    return new ReconnectError('INVALID_DELAY', `delay has thrown: ${textOf(cause)}`, { cause })
+  }
+}
+
+/** What a value says, whatever it is: the user's function may return or throw anything, and this never throws. */
+function textOf(value: unknown): string {
+  try {
+    return String(value instanceof Error ? value.message : value)
+  } catch {
+    return `a value that has no text, of type ${typeof value}`
   }
 }
 
