@@ -1,7 +1,7 @@
 // The arrows of ARCHITECTURE.md, as rules.
 const layer = (name) => `^packages/node/src/${name}`
 const leaves =
-  '(errors|events|options|clock|allowance|async|linked-list|loop-share|memory|pending-memory|printable|receive-buffer|address|peer-id|peer-ref|identity|transport|session-port|records|version|shared-token|check|stream/message|observe/[^/]+|address-book/store)[.]ts$'
+  '(errors|events|options|settings|verify-options|flow-limits|clock|allowance|async|linked-list|loop-share|memory|pending-memory|printable|receive-buffer|address|peer-id|peer-ref|identity|transport|session-port|records|version|shared-token|check|stream/message|observe/[^/]+|address-book/store)[.]ts$'
 
 /** @type {import('dependency-cruiser').IConfiguration} */
 export default {

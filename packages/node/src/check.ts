@@ -11,7 +11,7 @@ export function isObject(value: unknown): value is object {
 }
 
 /** What one option of a call must be: `undefined` is always allowed. */
-type Rule = readonly [wanted: string, holds: (value: never) => boolean]
+export type Rule = readonly [wanted: string, holds: (value: never) => boolean]
 
 const A_FLAG: Rule = ['true or false', (value: unknown) => typeof value === 'boolean']
 const A_SIGNAL: Rule = ['an AbortSignal', (value: unknown) => value instanceof AbortSignal]

@@ -16,12 +16,13 @@ import {
 } from './events.ts'
 import { type DrainReport, Lifecycle } from './lifecycle.ts'
 import type { PeerStats } from './observe/stats.ts'
-import { type NodeOptions, verifyOptions } from './options.ts'
+import type { NodeOptions } from './options.ts'
 import type { Peer, PeerInfo } from './peer.ts'
 import type { PeerId } from './peer-id.ts'
 import { type PeerRef, toPeerId } from './peer-ref.ts'
 import { type Platform, systemPlatform } from './platform.ts'
 import type { Message } from './stream/message.ts'
+import { verifyOptions } from './verify-options.ts'
 
 /** What every call takes that may wait. When the signal aborts, the call rejects with its reason. */
 export interface AbortOptions {
