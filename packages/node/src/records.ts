@@ -6,6 +6,8 @@ import type { ReceiveBuffer } from './receive-buffer.ts'
 
 /** The header of a yamux frame, which is what stands before a record in the buffer that libp2p's Noise has opened. */
 const YAMUX_HEADER = 12
+/** The rest of a record may take so many time-outs, while other things come on its connection. */
+const TIMEOUTS = 10
 /** A record may come in so many pieces, and in one more for each so many of its bytes. */
 const [PIECES, BYTES_PER_PIECE] = [16, 256]
 
@@ -13,6 +15,8 @@ export interface RecordWatchOptions {
   readonly clock: Clock
   /** How long a record that is not whole may go without another piece, in milliseconds; their number is limited. */
   readonly timeout: number
+  /** How long nothing has come on the connection, in milliseconds: on a slow line a piece waits behind other things. */
+  quietFor(): number
   /** The longest plaintext of a record now, in bytes. */
   longest(): number
   /** So many bytes of a record that is not whole are here. */
@@ -38,7 +42,7 @@ export class RecordWatch {
   /** A piece has come and all whole records were taken, which leaves so many bytes. @throws GlueberryError `PROTOCOL` for a record in too many pieces */
   arrived(bytes: number): void {
     if (bytes > 0) {
-      this.#await()
+      this.#await(TIMEOUTS)
       if (++this.#pieces > PIECES + bytes / BYTES_PER_PIECE) {
         throw new GlueberryError('PROTOCOL', 'a record in too many pieces')
       }
@@ -46,13 +50,19 @@ export class RecordWatch {
     this.#options.partial?.(bytes)
   }
 
-  /** Another piece is awaited from now on. */
-  #await(): void {
-    const { clock, timeout, late } = this.#options
+  /** Another piece is awaited from now on, for one time-out; for so many of them while other things come. */
+  #await(timeouts: number): void {
+    const { clock, timeout, quietFor, late } = this.#options
     this.#timer?.cancel()
     const timer = clock.setTimer(() => {
       // What has come while the event loop stood still is read in its next turn: look again after it.
-      clock.setImmediate(() => clock.setImmediate(() => (this.#timer === timer ? late() : undefined)))
+      clock.setImmediate(() =>
+        clock.setImmediate(() => {
+          if (this.#timer !== timer) return
+          if (timeouts > 1 && quietFor() < timeout) this.#await(timeouts - 1)
+          else late()
+        }),
+      )
     }, timeout)
     this.#timer = timer
   }

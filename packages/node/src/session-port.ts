@@ -23,6 +23,8 @@ export interface SessionPort {
   openStream(): Promise<OpenedStream>
   /** What opens the records of a data stream of the peer. @throws GlueberryError `PROTOCOL` for a number that was used before */
   opener(number: number): (record: Uint8Array) => Uint8Array<ArrayBuffer>
+  /** How long no record has come on any of its streams, in milliseconds. */
+  readonly quietFor: number
   /** A record of so many bytes was opened and is about to be used. Throws when the session is over: it must not be. */
   heard(bytes: number): void
   /** There is something to acknowledge: the session asks what is due when it can send. */

@@ -60,6 +60,7 @@ function session(): {
     remoteStreams: new Set(['x']),
     largestMessage: 1000,
     ended: false,
+    quietFor: 0,
     async openStream() {
       await state.opened.promise
       return { stream, header: new Uint8Array(0), seal: (parts) => parts.map((part) => part.slice()) }

@@ -296,7 +296,13 @@ test('what is printable stays, and nothing else does', () => {
 
 test('the pieces of a record are counted anew for each record', () => {
   const record = Uint8Array.of(0, 17, ...new Uint8Array(17))
-  const watch = new RecordWatch({ clock: new SimulatedClock(), timeout: 1000, longest: () => 1000, late: () => {} })
+  const watch = new RecordWatch({
+    clock: new SimulatedClock(),
+    timeout: 1000,
+    quietFor: () => 0,
+    longest: () => 1000,
+    late: () => {},
+  })
   const queue = new ByteQueue()
   const records: Uint8Array[] = []
   for (let i = 0; i < 100; i++) {
@@ -306,6 +312,31 @@ test('the pieces of a record are counted anew for each record', () => {
     }
   }
   expect(records).toEqual(Array.from({ length: 100 }, () => record))
+})
+
+test.each([
+  ['while nothing comes on its connection', Number.POSITIVE_INFINITY, 1],
+  ['while other things come on its connection', 0, 10],
+])('the rest of a record is awaited %s: %s ms quiet, %s time-outs', (_, quiet, timeouts) => {
+  const clock = new SimulatedClock()
+  let late = 0
+  const watch = new RecordWatch({
+    clock,
+    timeout: 1000,
+    quietFor: () => quiet,
+    longest: () => 1000,
+    late: () => late++,
+  })
+  for (let piece = 1; piece <= 3; piece++) {
+    watch.arrived(piece)
+    for (let i = 1; i < timeouts; i++) clock.advance(1000)
+    clock.advance(999)
+    expect(late).toBe(0)
+  }
+  clock.advance(1)
+  expect(late).toBe(1)
+  clock.advance(100_000)
+  expect([late, clock.pending]).toEqual([1, 0])
 })
 
 describe('an attempt that fails before there is a session', () => {

@@ -23,7 +23,13 @@ import { type ByteStream, DATA_PROTOCOL, type Link, SESSION_PROTOCOL } from '../
 
 /** What the node sends is not judged. */
 export function unlimited(): RecordWatch {
-  return new RecordWatch({ clock: systemClock, timeout: 600_000, longest: () => 2 ** 16, late: () => {} })
+  return new RecordWatch({
+    clock: systemClock,
+    timeout: 600_000,
+    quietFor: () => 0,
+    longest: () => 2 ** 16,
+    late: () => {},
+  })
 }
 
 /** A data stream of a raw peer, with its own key. */

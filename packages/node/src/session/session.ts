@@ -426,6 +426,8 @@ export class Session implements SessionPort {
     return new RecordWatch({
       clock,
       timeout: handshakeTimeout,
+      // Until it is established it has nothing else to send.
+      quietFor: () => (this.established ? this.quietFor : Number.POSITIVE_INFINITY),
       longest: () => (this.#remoteReady === undefined ? RECORD_PLAINTEXT_MAX : CONTROL_RECORD_MAX),
       partial: (bytes) => {
         this.hold(bytes - this.#partial)

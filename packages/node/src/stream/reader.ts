@@ -79,6 +79,7 @@ class DataReader {
     this.#watch = new RecordWatch({
       clock,
       timeout,
+      quietFor: () => session.quietFor,
       longest: () => this.#inbox?.longestRecord ?? OPEN_MAX,
       partial: (bytes) => {
         if (this.#inbox !== undefined && !session.ended) sink.partial(this.#inbox, bytes)
