@@ -10,7 +10,7 @@ export type Multiaddr = string
 /** How many addresses of a peer are tried. */
 export const ADDRESSES_MAX = 32
 
-/** Who to connect to, and where, as far as the caller knows. */
+/** A peer to connect to, and the addresses that the caller knows. */
 export interface Target {
   readonly peerId: PeerId
   /** Without the peer's own id at the end. */

@@ -7,7 +7,7 @@ export interface Cancellable {
 export interface Clock {
   /** Milliseconds since 1970. */
   now(): number
-  /** Milliseconds since some moment: never goes back, whoever sets the machine's clock. */
+  /** Milliseconds since some moment: monotonic, whatever happens to the machine's clock. */
   elapsed(): number
   /** Runs `task` once, `delay` milliseconds from now. */
   setTimer(task: () => void, delay: number): Cancellable

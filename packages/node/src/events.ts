@@ -30,7 +30,7 @@ export type NodeState = 'idle' | 'starting' | 'running' | 'draining' | 'stopping
 
 /**
  * Why a session ended, by what was seen: the connection broke (`io`), the peer said goodbye (`remote`), it broke the
- * rules (`protocol`), it is not who it should be or was refused (`authentication`), silence (`timeout`), or this
+ * rules (`protocol`), it has another identity than expected or was refused (`authentication`), silence (`timeout`), or this
  * program asked for it (`local`).
  */
 export type DisconnectReason = {
@@ -42,7 +42,7 @@ export type DisconnectReason = {
 
 /** What every event of a peer carries. */
 export interface ForPeer {
-  /** Whom it is about. */
+  /** The peer that it is about. */
   readonly peerId: PeerId
   /** When, in milliseconds since 1970. */
   readonly at: number

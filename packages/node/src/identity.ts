@@ -9,7 +9,7 @@ const secretSeeds = new WeakMap<Identity, Uint8Array>()
 /** What the first line of an identity file says, so that no other file is taken for one. */
 const FILE_HEADER = 'glueberry identity 1'
 
-/** A node's long-term Ed25519 key: who it is. It never shows its private part. */
+/** A node's long-term Ed25519 key. It never shows its private part. */
 export class Identity {
   /** The id that others know this node by. */
   readonly peerId: PeerId
@@ -101,7 +101,7 @@ async function create(path: string): Promise<Identity> {
     } finally {
       await file.close()
     }
-    // A link, not a rename: who comes second finds the first one's identity instead of replacing it.
+    // A link, not a rename: a second program finds the identity of the first instead of replacing it.
     await link(temporary, path).catch((error: NodeJS.ErrnoException) => {
       if (error.code !== 'EEXIST') throw error
     })

@@ -33,7 +33,7 @@ export interface InboundOptions {
   addresses(addresses: readonly Multiaddr[]): void
 }
 
-/** What comes in: who may, and which peer and session it is for. */
+/** Admits inbound connections, and finds the peer and session of each inbound stream. */
 export class Inbound implements HostHandlers {
   readonly #options: InboundOptions
   /** How many data streams of a connection are being read. */
@@ -56,7 +56,7 @@ export class Inbound implements HostHandlers {
   onSessionStream(link: Link, stream: ByteStream): void {
     const { stopped, obtain } = this.#options
     if (stopped() || link.direction !== 'inbound') {
-      return stream.abort(new GlueberryError('PROTOCOL', 'sessions are begun by who dialed'))
+      return stream.abort(new GlueberryError('PROTOCOL', 'only the side that dialed begins a session'))
     }
     obtain(link.peerId).connection.accept(link, stream)
   }

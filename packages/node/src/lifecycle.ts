@@ -45,7 +45,7 @@ export class Lifecycle {
   #starting: Promise<void> | undefined // while status is `starting`
   #draining: Promise<DrainReport> | undefined
   #stopping: Promise<void> | undefined
-  /** Aborts when `stop` is called: whoever waits for the node's life waits for this. */
+  /** Aborts when `stop` is called, and with it everything that waits. */
   readonly #ending = new AbortController()
   /** While draining: sends are refused already. */
   #sendsRefused = false

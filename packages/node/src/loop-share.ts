@@ -15,12 +15,12 @@ const SLOW = SLICE / LOOK_EVERY
 
 /**
  * Shares the event loop among those that have many messages to work on at once: readers, handlers, iterators. All of
- * them together work for one slice; whoever is not done waits for a slice of its own, in turns.
+ * them together work for one slice; a worker that is not done waits for a slice of its own, in turn.
  */
 export class LoopShare {
   readonly #clock: Clock
   readonly #waiting = new LinkedList<{ readonly worker: object; resume(): void }>()
-  #turn: object | undefined // whose slice it is, if somebody has waited for it
+  #turn: object | undefined // the worker that this slice was given to, if one has waited for it
   #ends = 0 // of the slice in progress, by `clock.elapsed`
   #inSlice = false // until the next turn of the event loop
   #turnComes = false // a turn is scheduled

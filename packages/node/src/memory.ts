@@ -1,13 +1,13 @@
 import { markAsUntransferable } from 'node:worker_threads'
 
 // Records pass through a buffer of their own at each stage, 64 KiB each time. Left to the garbage collector, they cost
-// more than the encryption: V8 runs a whole collection for every few dozen megabytes of such memory. So whoever is the last to
-// look at one gives its memory back at once.
+// more than the encryption: V8 runs a whole collection for every few dozen megabytes of such memory. So the last user of a
+// buffer detaches it at once.
 
 /** Smaller ones are not worth it. */
 const LEAST = 16 * 1024
 
-/** Gives the memory of a buffer back; who still has a view of it finds it empty. */
+/** Detaches a buffer, which frees its memory at once; a view of it becomes empty. */
 export function free(buffer: ArrayBufferLike): void {
   if (buffer.byteLength < LEAST || !(buffer instanceof ArrayBuffer)) return
   try {
@@ -22,7 +22,7 @@ export function freeWhole({ buffer, byteOffset, byteLength }: Uint8Array, before
   if (byteOffset <= before && byteOffset + byteLength === buffer.byteLength) free(buffer)
 }
 
-/** Several messages lie in this buffer: who would transfer it to a worker with one of them gets an error, not the others' bytes. */
+/** Several messages share this buffer: transferring it to a worker with one of them throws, instead of taking the others' bytes along. */
 export function share(buffer: ArrayBuffer): void {
   markAsUntransferable(buffer)
 }

@@ -38,7 +38,7 @@ export interface ReconnectOptions {
 
 /** How a node is made. Durations are milliseconds, sizes bytes. */
 export interface NodeOptions<S extends string> {
-  /** Who this node is. Two running programs must not share one. */
+  /** This node's identity. Two running programs must not share one. */
   identity: Identity
   /** Names of the streams that this node accepts, at most `limits.streams`: 1 to 64 characters of `[A-Za-z0-9._-]`. */
   streams: readonly S[]

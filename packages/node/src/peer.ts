@@ -27,11 +27,11 @@ import type { Direction, Link } from './transport.ts'
 
 /** What is known of a peer: a frozen value that stays identical until something changes. */
 export interface PeerInfo {
-  /** Whose it is. */
+  /** The peer's id. */
   readonly peerId: PeerId
   /** How things are with it. */
   readonly state: PeerState
-  /** Who dialed, while there is a connection. */
+  /** Which side dialed, while there is a connection. */
   readonly direction?: Direction
   /** In the address book. */
   readonly saved: boolean
@@ -86,7 +86,7 @@ export interface Earlier {
   readonly dormant: DormantPeer | undefined
 }
 
-/** Why a peer is let go, as the `closed` event says it, and what that means for who waits. */
+/** Why a peer is let go, as the `closed` event says it, and the error for calls that wait. */
 const CLOSING: Record<'removed' | 'blocked' | 'gave-up' | 'expired' | 'stopped', readonly [ErrorCode, string]> = {
   removed: ['PEER_REMOVED', 'the peer was removed'],
   blocked: ['PEER_BLOCKED', 'the peer was blocked'],
@@ -305,12 +305,12 @@ export class Peer {
     else if (this.connection.state.name === 'disconnected') this.#rest()
   }
 
-  /** Lets the peer go: everything ends, everyone who waits is told. */
+  /** Lets the peer go: everything ends, and every call that waits rejects. */
   close(reason: keyof typeof CLOSING): void {
     const [code, message] = CLOSING[reason]
     this.#closed = true // what is told below may call anything: nothing is accepted for it any more
     this.#expired = false
-    this.traffic.abandon(code, message) // before the session goes: who waits must not be accepted for a later one
+    this.traffic.abandon(code, message) // before the session ends: a waiting send must not be accepted for a later one
     const error = new GlueberryError(code, message, { peerId: this.peerId })
     // `disconnected` means: do not call back. From a block it may: that may end.
     const mayReturn = reason === 'stopped' || reason === 'blocked'
@@ -403,7 +403,7 @@ export class Peer {
     this.#counted = state
   }
 
-  /** Of who was never established, and nobody asked for, nothing is kept but a cooldown. */
+  /** A peer that was never established, and that no call asked for, is forgotten, apart from a cooldown. */
   #dropStranger(): void {
     if (this.#known || this.connection.busy || this.connection.state.name === 'cooldown') return
     this.connection.dispose(

@@ -45,7 +45,7 @@ const DORMANT_MAX = 10_000
 /** How long statistics of peers that are gone are kept, in milliseconds, and of how many. */
 const [STATS_KEPT, STATS_MAX] = [3_600_000, 10_000]
 
-/** All peers of a node: who is who, and the names that are accepted from them. */
+/** The registry of a node's peers, and the names that are accepted from them. */
 export class Peers {
   readonly #options: PeersOptions
   /** The least recently seen first. */
@@ -195,7 +195,7 @@ export class Peers {
     return this.#peers.get(peerId)?.stats ?? this.#departed.get(peerId)
   }
 
-  /** Of everyone, and of those who went in the last hour. */
+  /** Of all peers, and of those that left in the last hour. */
   allStats(): Map<PeerId, PeerStats> {
     return new Map([...this.#departed, ...[...this.#peers].map(([id, { stats }]) => [id, stats] as const)])
   }
@@ -334,7 +334,7 @@ export class Peers {
     for (const peer of this.#peers.values()) peer.connection.drain()
   }
 
-  /** Reads the address book: who is in it is known from here on. */
+  /** Reads the address book: its peers are known from here on. */
   async load(): Promise<void> {
     const { book } = this.#options
     const blocks = await book.open()
@@ -345,7 +345,7 @@ export class Peers {
     }
   }
 
-  /** The node runs: connects to who is wanted. */
+  /** The node runs: connects to the peers that are to be kept connected. */
   connectWanted(): void {
     this.#running = true
     this.#blocklist.start()
@@ -475,7 +475,7 @@ export class Peers {
 
   #forget(peer: Peer): void {
     if (!this.#leave(peer)) return
-    // Who is in the book is known, whatever becomes of a connection: blocked, or given up.
+    // A peer of the address book stays known when its connection is blocked or given up.
     const entry = this.#options.book.entries.get(peer.peerId)
     if (entry !== undefined && !this.#stopped) this.#obtain(peer.peerId).saved(entry)
   }

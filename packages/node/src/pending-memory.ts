@@ -1,6 +1,6 @@
 import { GlueberryError } from './errors.ts'
 
-/** What somebody who is not established makes this node hold. */
+/** Memory that this node holds for a connection or session that is not established. */
 export interface Holding {
   /** So many bytes more, or less. */
   add(bytes: number): void

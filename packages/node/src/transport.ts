@@ -7,7 +7,7 @@ import type { ReceiveBuffer } from './receive-buffer.ts'
 export const SESSION_PROTOCOL = '/glueberry/session/2.0.0'
 export const DATA_PROTOCOL = '/glueberry/data/2.0.0'
 
-/** Who dialed: `inbound` is the other side. */
+/** Which side dialed: `inbound` is the peer. */
 export type Direction = 'inbound' | 'outbound'
 
 /** One stream of bytes. */

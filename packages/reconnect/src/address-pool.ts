@@ -29,7 +29,7 @@ interface Place<A> {
 export class AddressPool<A> {
   readonly #places = new Map<A, Place<A>>()
   readonly #attemptsPerAddress: number
-  #turn: Place<A> | undefined // whose turn is next
+  #turn: Place<A> | undefined // the next one
   #inRotation = 0
 
   /** @throws RangeError for `attemptsPerAddress` that is no integer of at least 1 */
@@ -105,7 +105,7 @@ export class AddressPool<A> {
     }))
   }
 
-  /** Behind everyone who waits for a turn. */
+  /** Puts it last in the rotation. */
   #insert(place: Place<A>): void {
     const turn = this.#turn ?? place
     const last = turn.previous ?? place

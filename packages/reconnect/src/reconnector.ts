@@ -290,7 +290,7 @@ export class Reconnector<A, C extends object> {
     const { pool } = this.#options
     const tried = new Set<A>()
     const errors: unknown[] = []
-    // Until nobody is left who was not tried: more may be added meanwhile, and others leave the rotation.
+    // Until every address was tried: more may be added meanwhile, and others leave the rotation.
     for (let left = pool.size; left > 0; left--) {
       const address = pool.next()
       if (address === undefined || tried.has(address)) continue

@@ -29,7 +29,7 @@ export interface Machine<C> {
 export type Input<C> =
   /** Somebody wants it now; `join` lets them wait. */
   | { readonly type: 'connect'; join(): void }
-  /** It is wanted from now on, whoever waits for it. */
+  /** It is wanted from now on, even if no caller waits for it. */
   | { readonly type: 'keep' }
   /** Nobody waits for the attempt any more. */
   | { readonly type: 'deserted' }

@@ -22,7 +22,7 @@ export const FAILURES_MAX = 64
 const AGENT_MAX = 128
 const FEATURES_MAX = 32
 const FEATURE_LENGTH_MAX = 64
-/** Type numbers from here on may be ignored by who does not know them. */
+/** A receiver ignores a type that it does not know from this number on. */
 const IGNORABLE_FROM = 128
 
 /** First message of either side. */

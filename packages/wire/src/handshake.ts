@@ -23,7 +23,7 @@ const KEM_CIPHERTEXT_LENGTH = 1088
 const KEM_SEED_LENGTH = 64
 const KEM_MESSAGE_LENGTH = 32
 
-/** What two nodes share after the handshake. Whoever takes a root over zeroes it. */
+/** What two nodes share after the handshake. The owner of a root zeroes it. */
 export interface SessionSecrets {
   /** The handshake hash, the same at both ends. */
   readonly id: Uint8Array<ArrayBuffer>
@@ -189,7 +189,7 @@ function encapsulate(publicKey: Uint8Array, message: Uint8Array): { cipherText: 
   }
 }
 
-/** Split(), then the ML-KEM secret mixed into both directions: who breaks X25519 later still needs ML-KEM. */
+/** Split(), then the ML-KEM secret mixed into both directions: an attacker who breaks X25519 later still needs to break ML-KEM. */
 function deriveSecrets(noise: NoiseKk, kemSecret: Uint8Array, initiator: boolean): SessionSecrets {
   const { hash: id, keys } = noise.split()
   const [fromInitiator, fromResponder] = keys.map((key) => {

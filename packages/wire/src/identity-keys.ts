@@ -64,7 +64,7 @@ export function diffieHellman(privateKey: Uint8Array, publicKey: Uint8Array): Ui
 
 /**
  * The X25519 form of an Ed25519 public key, u = (1 + y) / (1 − y) (RFC 7748, section 4.1).
- * A key and its negation have the same one: whoever relies on it must bind the PeerId too.
+ * A key and its negation have the same one: a protocol that relies on it must bind the PeerId too.
  *
  * @throws WireError `INVALID_IDENTITY`: not 32 bytes, not on the curve, or of low order (y = 1 is one of these)
  */

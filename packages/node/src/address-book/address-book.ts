@@ -81,7 +81,7 @@ export class AddressBook {
   }
 
   /**
-   * Reads what is kept, and makes the changes on it that were made before. Returns who is blocked. Rejects with
+   * Reads what is kept, and makes the changes on it that were made before. Returns the blocked peers. Rejects with
    * `ADDRESS_BOOK` when it cannot be read, or must not be written.
    */
   async open(): Promise<ReadonlyMap<PeerId, PeerBlock>> {
@@ -251,7 +251,7 @@ export class AddressBook {
 
   #save(store: OpenableStore): Promise<void> {
     this.#queued ??= this.#writeNext(store)
-    this.#queued.catch(() => {}) // reported; who waits for it is told
+    this.#queued.catch(() => {}) // reported; callers that wait for it get it too
     return this.#queued
   }
 

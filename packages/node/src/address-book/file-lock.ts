@@ -6,7 +6,7 @@ import type { Clock } from '../clock.ts'
 /** A lock file that nobody has written into is of a program that died between two calls, after so many milliseconds. */
 const UNWRITTEN = 10_000
 
-/** Who holds a lock, in its file. */
+/** What a lock file says of its holder. */
 interface Holder {
   readonly pid: number
   readonly host: string
@@ -35,7 +35,7 @@ export class FileLock {
     this.#own = JSON.stringify(holder)
   }
 
-  /** Resolves to undefined, or to who holds it. Rejects when the lock file cannot be written. */
+  /** Resolves to undefined, or to a description of the holder. Rejects when the lock file cannot be written. */
   async acquire(): Promise<string | undefined> {
     for (;;) {
       try {

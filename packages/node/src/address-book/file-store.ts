@@ -46,7 +46,7 @@ export class FileStore implements OpenableStore {
       if (lock === undefined) throw new Error('its lock file could not be written')
       if (!(await lock.held())) throw new Error('another program has taken its lock')
       const found = await stat(this.#path).catch(() => undefined)
-      // A rename would go over it: who has made it read-only means it.
+      // A rename would replace the file although it was made read-only.
       if (found !== undefined && (found.mode & 0o222) === 0) throw new Error('the file is read-only')
       const file = await open(temporary, 'w', found === undefined ? 0o600 : found.mode & 0o777)
       try {

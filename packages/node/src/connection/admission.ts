@@ -15,7 +15,7 @@ export interface AdmissionOptions {
   readonly timeout: number
 }
 
-/** Who was dropped to make room makes nobody else go for so long, in milliseconds. */
+/** An origin that lost a place to a newcomer takes nobody else's place for so long, in milliseconds. */
 const DROPPED = 5000
 /** An honest peer's place is not taken by its neighbour or a friend within this time, in milliseconds. */
 const YOUNG = 1000
@@ -39,7 +39,7 @@ export class Admission {
   readonly #pending = new Map<string, Set<Pending>>()
   #count = 0
   readonly #known = new Map<string, true>()
-  /** Origins whose connection was dropped, and until when that counts. */
+  /** Origins that lost a place, and until when that counts. */
   readonly #dropped = new Map<string, number>()
 
   constructor(options: AdmissionOptions) {
@@ -95,7 +95,7 @@ export class Admission {
     if (!known && (this.#dropped.get(newcomer) ?? 0) > this.#options.clock.elapsed()) return false
     const stranger = oldest(this.#largest((origin) => !this.#known.has(origin)))
     if (stranger !== undefined) return this.#drop(stranger, 0)
-    // A peer of ours for another, or for a stranger: whoever is still quick keeps its place.
+    // A known peer for another one, or for a stranger: a connection that is still young keeps its place.
     return this.#drop(oldest(this.#largest(() => true)), YOUNG)
   }
 

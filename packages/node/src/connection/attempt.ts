@@ -27,7 +27,7 @@ export interface AttemptOptions {
   coolingDown(): boolean
   /** Begins a session on a link of our own. */
   open(link: Link, stream: ByteStream): Session
-  /** Resolves with the established session, whoever began it, once there is none that may still become it. */
+  /** Resolves with the established session, if there is one, when no other can become it any more. */
   outcome(signal: AbortSignal): Promise<Session | undefined>
   /** Resolves when the session is established or over. */
   settled(session: Session, signal: AbortSignal): Promise<void>

@@ -43,7 +43,7 @@ export class Attempts {
   readonly #backoff: (attempt: number) => number
   /** Why the last attempt failed, or why what was up is not any more. */
   #reason: DisconnectReason = { kind: 'local' }
-  /** Who dialed the last session that was established. */
+  /** Which side dialed the last established session. */
   #lastDirection: 'inbound' | 'outbound' = 'outbound'
   /** The wait in progress, or the one before the attempt in flight. */
   #retry: ReconnectAttempt | undefined
@@ -91,8 +91,8 @@ export class Attempts {
           if (this.#turn === turn) this.#turn = undefined
         }
       },
-      dispose: () => {}, // sessions are ended by what replaces them, and by who cancels
-      // After the peer has proven who it is, it is not its address that fails.
+      dispose: () => {}, // a session is ended by its successor, or by the caller of `cancel`
+      // Once the peer is authenticated, a failure is not its address' fault.
       concernsAll: (error) => !GlueberryError.is(errorOf(error), 'CONNECT_FAILED', 'CONNECT_TIMEOUT', 'WRONG_IDENTITY'),
       combine: (errors) => {
         const failure = combine(peerId, errors as AttemptFailure[])
@@ -179,7 +179,7 @@ export class Attempts {
     this.#reconnector.retryNow()
   }
 
-  /** A session is established, whoever began it. */
+  /** A session is established, begun by either side. */
   adopt(session: Session): void {
     this.#wasUp = true
     this.#lastDirection = session.link.direction
@@ -202,7 +202,7 @@ export class Attempts {
     else void this.#reconnector.cancel(error)
   }
 
-  /** No further attempts; who waits for one gets the error. Resolves when the one in flight is gone. */
+  /** No further attempts; callers that wait for one get the error. Resolves when the one in flight is gone. */
   cancel(error: GlueberryError): Promise<void> {
     this.#reason = { kind: 'local' }
     return this.#reconnector.cancel(error)
@@ -242,7 +242,7 @@ export class Attempts {
     const error = errorOf(cause) as GlueberryError
     if (how.coolingDown()) return Number.POSITIVE_INFINITY // its end says when
     if (reconnect?.delay !== undefined) return reconnect.delay(attempt, { peerId, error })
-    // Who broke the protocol, or found that we did, will do so again: no attempt at once.
+    // A protocol error, by either side, would happen again: no attempt at once.
     const wait = this.#backoff(error.code === 'PROTOCOL' ? attempt + 1 : attempt)
     // The side that was dialed leaves the first try to the other: so they rarely dial at once.
     return attempt === 1 && this.#lastDirection === 'inbound' ? Math.max(wait, random(clock) * HEAD_START) : wait

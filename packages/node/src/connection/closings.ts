@@ -35,7 +35,7 @@ export class Closings {
   }
 
   /**
-   * The last word must arrive: who closes a socket that still has unread bytes makes TCP cut it, and what the other
+   * The goodbye must arrive: closing a socket that still has unread bytes makes TCP reset it, and what the other
    * side has not read yet is lost. So wait, a bounded time, until it has closed its side of the control stream.
    */
   async #closeOrderly(session: Session): Promise<void> {

@@ -69,7 +69,7 @@ export class PeerConnection implements SessionOwner {
   #current: Session | undefined
   /** Why the established session went, while another one may still replace it. */
   #lost: SessionEnd | undefined
-  /** How often `disconnect` was called: who waits since before is not waiting for what comes after. */
+  /** How often `disconnect` was called: a `connect` that began before one rejects, and does not take a later session. */
   #disconnects = 0
   #cooldownTimer: Cancellable | undefined // in state cooldown
   #state: ConnectionState
@@ -77,7 +77,7 @@ export class PeerConnection implements SessionOwner {
   #closedBy: GlueberryError | undefined
   /** Addresses that only calls of `connect` have given which are still under way, and how many of them. */
   readonly #tentative = new Map<string, number>()
-  /** Who waits for anything to change. */
+  /** Callbacks of everything that waits for a change. */
   #waiters: (() => void)[] = []
   readonly #closings: Closings
 
@@ -154,7 +154,7 @@ export class PeerConnection implements SessionOwner {
     this.#attempts.removeAddresses(addresses)
   }
 
-  /** Resolves when established. One attempt at a time; who aborts leaves the others waiting. Addresses of a call that fails are forgotten again. */
+  /** Resolves when established. One attempt at a time; a caller that aborts leaves the others waiting. Addresses of a call that fails are forgotten again. */
   async connect(addresses: readonly string[], signal: AbortSignal | undefined): Promise<void> {
     signal?.throwIfAborted()
     if (this.#closedBy !== undefined) throw this.#closedBy
@@ -230,7 +230,7 @@ export class PeerConnection implements SessionOwner {
     return this.#sessions.all.find((session) => session.link === link && session.readySent && session.isNamedBy(tag))
   }
 
-  /** Ends what there is, in good order, and stops reconnecting; `error` is for who waits for an attempt. */
+  /** Ends what there is, in good order, and stops reconnecting; `error` is for callers that wait for an attempt. */
   disconnect(goodbye: 'stopped' | 'disconnected', error?: GlueberryError): void {
     const { peerId } = this.#options
     this.#disconnects++
@@ -262,7 +262,7 @@ export class PeerConnection implements SessionOwner {
     this.#apply({ type: 'drain' })
   }
 
-  /** Nothing begins here any more, and no timer is left; `error` is for who still tries. */
+  /** Nothing begins here any more, and no timer is left; `error` is for calls of `connect`. */
   dispose(error: GlueberryError): void {
     this.#closedBy = error
     this.#closings.add(this.#attempts.close(error))
@@ -450,7 +450,7 @@ export class PeerConnection implements SessionOwner {
     this.#lost = undefined
     switch (this.#attempts.state) {
       case 'up':
-        // A peer that said it wants no session now is not called back: whoever wants one again connects.
+        // A peer that said it wants no session now is not called back, until a call of `connect`.
         return this.#attempts.lost(reason, goodbye !== 'disconnected')
       case 'attempting':
         // The attempt's own session: its end tells it. One that had come in while it waited: now it dials after all.

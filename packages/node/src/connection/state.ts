@@ -12,7 +12,7 @@ export interface ReconnectAttempt {
 /** How things are with one peer. Only `transition` makes a new one. */
 export interface ConnectionState {
   readonly name: PeerState
-  /** Who dialed, while there is a connection. */
+  /** Which side dialed, while there is a connection. */
   readonly direction?: Direction
   /** The end of a cooldown, in milliseconds since 1970. */
   readonly until?: number
@@ -24,7 +24,7 @@ export interface ConnectionState {
 
 export type ConnectionInput =
   | { readonly type: 'dial' }
-  /** The peer's SETUP has come: it is who it says. */
+  /** The peer's SETUP has come: it is authenticated. */
   | { readonly type: 'authenticated'; readonly direction: Direction }
   | { readonly type: 'established'; readonly direction: Direction; readonly resumed: boolean }
   /** The attempt has failed, or the session is over, nothing is left that could replace it; and what comes next, if anything. */
@@ -111,7 +111,7 @@ function lost(
   const outage = outageAfter(state, reason)
   const disconnected = { type: 'disconnected', reason } as const
   if (retry === undefined) {
-    // Who followed the attempts by their events learns that there will be no more.
+    // Subscribers that follow the attempts learn that there will be no more.
     return state.name === 'disconnected'
       ? { state, events: [] }
       : { state: { name: 'disconnected', ...outage }, events: [disconnected] }

@@ -34,7 +34,7 @@ import { Libp2pByteStream, type StreamOptions } from './stream.ts'
 const SOCKET_OPTIONS: TCPSocketOptions & { highWaterMark: number } = { highWaterMark: SOCKET_QUEUE }
 /**
  * An inbound connection has its Noise and yamux by then, in milliseconds: that is five round trips, over a satellite too.
- * Who only holds its place loses it to those who need one (`connection/admission.ts`).
+ * A connection that only holds its place loses it to a newcomer (`connection/admission.ts`).
  */
 const UPGRADE_TIMEOUT = 20_000
 /** A stream's protocol is agreed on by then, in milliseconds, also behind what fills a slow line. */
@@ -111,7 +111,7 @@ export class Libp2pHost implements Host {
       ...(libp2p.services === undefined ? {} : { services: libp2p.services }),
       ...(libp2p.peerDiscovery === undefined ? {} : { peerDiscovery: libp2p.peerDiscovery }),
       connectionManager: {
-        // Who is one too many is told so by a session (peers.ts); libp2p would close connections without a word.
+        // A session tells a peer that it is one too many (peers.ts); libp2p would close the connection without a word.
         maxConnections: Number.MAX_SAFE_INTEGER,
         maxParallelDials: Number.MAX_SAFE_INTEGER, // connection/dials.ts decides
         maxDialQueueLength: Number.MAX_SAFE_INTEGER,
@@ -137,7 +137,7 @@ export class Libp2pHost implements Host {
       handlers.onAddresses(addresses)
     }
     node.addEventListener('self:peer:update', announce)
-    // libp2p remembers everyone who was ever connected, for hours. We do not ask it; a service of the user's may.
+    // libp2p remembers every peer that was ever connected, for hours. Only services of the user's may need that.
     if (libp2p.services === undefined) {
       node.addEventListener('connection:close', ({ detail: { remotePeer } }) => {
         if (node.getConnections(remotePeer).length === 0) node.peerStore.delete(remotePeer).catch(() => {})

@@ -14,11 +14,11 @@ export interface Verdict {
  * returns `peer.accept()` or `peer.refuse(reason)`. Whatever else it returns, and a throw, admits nobody.
  */
 export interface HandshakePeer {
-  /** Who it is: proven. */
+  /** The peer's id, which is authenticated. */
   readonly peerId: PeerId
   /** This node's own id. */
   readonly localPeerId: PeerId
-  /** Who dialed: `inbound` is the peer. */
+  /** Which side dialed: `inbound` is the peer. */
   readonly direction: Direction
   /** Aborts when the session ends before a decision, the handshake's time-out included. */
   readonly signal: AbortSignal

@@ -8,7 +8,7 @@ export interface SessionEnd {
   readonly reason: DisconnectReason
   /** What was said to the peer, or by it. */
   readonly goodbye?: GoodbyeReason
-  /** The refusal that ended it, and who said it. */
+  /** The refusal that ended it, and which side sent it. */
   readonly refusal?: Refusal & { readonly by: 'us' | 'them' }
 }
 

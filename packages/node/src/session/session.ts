@@ -323,7 +323,7 @@ export class Session implements SessionPort {
     this.#send({ type: 'withdraw', names })
   }
 
-  /** Asks the peer, who dialed, for new keys. */
+  /** Asks the peer for new keys; only the side that dialed can begin a renewal. */
   requestRenewal(): void {
     this.#send({ type: 'renew' })
   }
@@ -506,7 +506,7 @@ export class Session implements SessionPort {
         return this.#end(endByGoodbye(message.reason, this.peerId))
       case 'renew':
         this.#owner.onRequest()
-        // Who was dialed cannot begin one: it has nothing to do but to wait for it.
+        // Only the side that dialed begins a renewal; the other one waits for it.
         if (this.established && this.link.direction === 'outbound') this.#keyLife.requested()
         return
       case 'unknown':
@@ -620,7 +620,7 @@ export class Session implements SessionPort {
   }
 }
 
-/** Messages that may be half received by who says this: one for each name. */
+/** Bytes that the sender of this SETUP may have half received: one largest message for each name. */
 function mayBeInFlight({ streams, largestMessage }: Setup): number {
   return streams.length * largestMessage
 }

@@ -30,7 +30,7 @@ export class Delivery {
   /** Inboxes that are full without a consumer, and of which a warning tells. */
   readonly #untaken = new WeakSet<Inbox>()
   readonly #idleWaiters: (() => void)[] = []
-  /** The handler that code runs in, to whoever asks from inside it. */
+  /** The handler invocation that the current code runs in. */
   readonly #inside = new AsyncLocalStorage<Invocation>()
   #ended = false
 
@@ -115,7 +115,7 @@ export class Delivery {
     return loop
   }
 
-  /** Whether this code runs inside a handler: who then waits for all handlers waits for itself. */
+  /** Whether this code runs inside a handler: to wait for all handlers there would be to wait for itself. */
   get insideHandler(): boolean {
     return this.#inside.getStore()?.running === true
   }

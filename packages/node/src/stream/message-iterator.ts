@@ -13,7 +13,7 @@ export class MessageIterator implements Subscription<Message>, Consumer {
   readonly #waiting = new LinkedList<(result: IteratorResult<Message, undefined>) => void>()
   #awaitsTurn = false
   #ended = false
-  /** Whose turn it is among several names. */
+  /** Which of several names is next. */
   turn = 0
 
   constructor(loop: LoopShare, source: { take(): Message | undefined; release(): void }) {

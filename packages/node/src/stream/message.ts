@@ -3,7 +3,7 @@ import type { PeerId } from '../peer-id.ts'
 
 /** A message as the application gets it. */
 export interface Message<S extends string = string> {
-  /** Who sent it. */
+  /** The sender. */
   readonly peerId: PeerId
   /** The name that it came on. */
   readonly stream: S
@@ -14,7 +14,7 @@ export interface Message<S extends string = string> {
   /** Its number among the sender's messages to this node on this name, from 1; the sender's restart begins anew. */
   readonly sequence: number
   /**
-   * A text that names this message and no other, whoever receives it again: its sender's id and instance, the stream's
+   * A text that names this message and no other, also when it comes again: its sender's id and instance, the stream's
    * name and the sequence. Fit as a key to do something once.
    */
   readonly id: string

@@ -11,7 +11,7 @@ import type { ReceivedMessage } from './message.ts'
 /** An acknowledgement that is due waits for others so long at most, in milliseconds. */
 const ACK_DELAY = 5
 
-/** What is remembered of a sender that is away and of whose messages none is here. */
+/** What is remembered of a sender that is away, when no message of it is held. */
 export interface RememberedSender {
   readonly instance: Uint8Array
   readonly memory: Uint8Array

@@ -60,7 +60,7 @@ export interface SendOptions {
   readonly signal: AbortSignal | undefined
 }
 
-/** Everything about sending to one peer on one name: who waits for credit, for consumption, and the writer. */
+/** Sending to one peer on one name: calls that wait for credit or for consumption, and the writer. */
 export class Sender {
   readonly #options: SenderOptions
   readonly #outbox: Outbox
@@ -110,7 +110,7 @@ export class Sender {
     return this.#session !== undefined
   }
 
-  /** Accepts now, or returns false where `send` would wait. Never overtakes who waits. @throws GlueberryError where `send` would reject */
+  /** Accepts now, or returns false where `send` would wait. Never overtakes a call that waits. @throws GlueberryError where `send` would reject */
   trySend(data: Uint8Array): boolean {
     if (this.#waiting.empty && this.#hasRoom(data.length)) {
       this.#accept(data, false)
@@ -209,7 +209,7 @@ export class Sender {
     return largest
   }
 
-  /** Gives up what is kept, and rejects everyone who waits. */
+  /** Gives up what is kept, and rejects every call that waits. */
   abandon(code: ErrorCode, message: string): Abandoned | undefined {
     const { peerId, name } = this.#options
     const error = (): GlueberryError => new GlueberryError(code, message, { peerId, stream: name })

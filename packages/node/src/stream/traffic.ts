@@ -212,7 +212,7 @@ export class Traffic implements StreamsPort {
     return progress
   }
 
-  /** Gives up everything that is kept for the peer, and rejects everyone who waits. */
+  /** Gives up everything that is kept for the peer, and rejects every call that waits. */
   abandon(code: ErrorCode, message: string): void {
     for (const [name, sender] of this.#senders) this.#abandonSender(name, sender, code, message)
   }

@@ -6,7 +6,7 @@ export function violation(what: string): GlueberryError {
 }
 
 export interface FrameRules {
-  /** Whose frames these are. */
+  /** The protocol that the frames belong to, for errors. */
   readonly layer: string
   readonly headerLength: number
   /** How many bytes follow this header. Throws when there may be no such frame. */

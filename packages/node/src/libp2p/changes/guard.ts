@@ -65,7 +65,7 @@ const HOLDS_NOTHING: Hold = () => undefined
 /**
  * Guards connections to their last byte: what agrees on encryption first, then the frames that are encrypted.
  *
- * @param holdOf who is told what is kept of a connection's frames; `undefined`: nobody
+ * @param holdOf finds the callback that counts what is kept of a connection's frames, if there is one
  */
 export function guardConnections(
   encrypter: string,
@@ -132,7 +132,7 @@ export function guardMuxer(
     const muxer = yamux.createStreamMuxer(connection)
     const target: Target = muxer
     const { addEventListener } = target
-    // Before whoever listens first: alone it would take the streams that wait for a listener.
+    // Added right before the first listener: alone it would take the streams that wait for one.
     target.addEventListener = (type, ...rest) => {
       if (type === 'stream') {
         target.addEventListener = addEventListener
@@ -205,7 +205,7 @@ function guardNegotiation(stream: MessageStream, agreed: (protocol: string) => b
 }
 
 /**
- * Shows everything to a reader before whoever listens. Who listens to a stream is replaced when a layer has done its part,
+ * Shows everything to a reader before any listener. The listener of a stream is replaced when a layer has done its part,
  * and what it has left unread comes again: so each time there is another reader, until `next` has none.
  */
 function guard(stream: MessageStream, next: () => Reader | undefined): void {
