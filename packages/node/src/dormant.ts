@@ -38,48 +38,60 @@ export class NameNumbers {
   }
 }
 
+/** The state as one text of bytes (Latin-1): of all values in JavaScript the one that takes the least memory. */
 export function pack({ instance, receiver, traffic }: DormantState, names: NameNumbers): string {
-  const numbers = (map: ReadonlyMap<string, number>): string =>
-    [...map]
-      .filter(([, sequence]) => sequence > 0)
-      .map(([name, sequence]) => `${names.numberOf(name).toString(36)}.${sequence.toString(36)}`)
-      .join(',')
-  const sender = receiver === undefined ? [] : [base64(receiver.instance), base64(receiver.memory)]
-  return [
-    base64(instance),
-    traffic.memory === undefined ? '' : base64(traffic.memory),
-    numbers(traffic.sent),
-    ...sender,
-    receiver === undefined ? '' : numbers(receiver.received),
-  ].join(' ')
+  const out: number[] = []
+  const bytes = (value: Uint8Array | undefined): void => void out.push(value?.length ?? 0, ...(value ?? []))
+  const numbers = (sequences: ReadonlyMap<string, number>): void => {
+    const used = [...sequences].filter(([, sequence]) => sequence > 0)
+    pushNumber(out, used.length)
+    for (const [name, sequence] of used) {
+      pushNumber(out, names.numberOf(name))
+      pushNumber(out, sequence)
+    }
+  }
+  bytes(instance)
+  bytes(traffic.memory)
+  numbers(traffic.sent)
+  if (receiver !== undefined) {
+    bytes(receiver.instance)
+    bytes(receiver.memory)
+    numbers(receiver.received)
+  }
+  return Buffer.from(out).toString('latin1')
 }
 
 export function unpack(text: string, names: NameNumbers): DormantState {
-  const [instance, memory, sent, ...rest] = text.split(' ') as [string, string, string, ...string[]]
-  const numbers = (part: string): Map<string, number> =>
-    new Map(
-      part === ''
-        ? []
-        : part.split(',').map((pair) => {
-            const [name, sequence] = pair.split('.') as [string, string]
-            return [names.nameOf(Number.parseInt(name, 36)), Number.parseInt(sequence, 36)] as const
-          }),
-    )
-  const [remoteInstance, ownMemory, received] = rest as [string, string?, string?]
+  const packed = Buffer.from(text, 'latin1')
+  let at = 0
+  const bytes = (): Uint8Array => {
+    const length = packed[at++] as number
+    at += length
+    return Uint8Array.from(packed.subarray(at - length, at))
+  }
+  const number = (): number => {
+    let value = 0
+    for (let scale = 1; ; scale *= 128) {
+      const byte = packed[at++] as number
+      value += (byte % 128) * scale
+      if (byte < 128) return value
+    }
+  }
+  const numbers = (): Map<string, number> =>
+    new Map(Array.from({ length: number() }, () => [names.nameOf(number()), number()] as const))
+  const instance = bytes()
+  const memory = bytes()
+  const sent = numbers()
   return {
-    instance: bytes(instance),
-    traffic: { memory: memory === '' ? undefined : bytes(memory), sent: numbers(sent) },
-    receiver:
-      ownMemory === undefined || received === undefined
-        ? undefined
-        : { instance: bytes(remoteInstance), memory: bytes(ownMemory), received: numbers(received) },
+    instance,
+    traffic: { memory: memory.length === 0 ? undefined : memory, sent },
+    receiver: at === packed.length ? undefined : { instance: bytes(), memory: bytes(), received: numbers() },
   }
 }
 
-function base64(value: Uint8Array): string {
-  return Buffer.from(value).toString('base64')
-}
-
-function bytes(text: string): Uint8Array {
-  return Uint8Array.from(Buffer.from(text, 'base64'))
+/** Seven bits a byte, the lowest first; up to 2^53. */
+function pushNumber(out: number[], value: number): void {
+  let rest = value
+  for (; rest >= 128; rest = Math.floor(rest / 128)) out.push((rest % 128) + 128)
+  out.push(rest)
 }

@@ -159,7 +159,7 @@ test('a stranger that left is remembered in less than a KiB, with 64 names in us
     },
     numbers,
   )
-  expect(text.length).toBeLessThan(700)
+  expect(text.length).toBeLessThan(320)
 
   // A hub that answers strangers: a stranger goes, comes back, and both go on where they were.
   await using hub = await makeNode({ streams: ['x'] })

@@ -54,12 +54,14 @@ async function leftByStrangers(names: number, count: number, progress: (text: st
     await Promise.all(streams.map((stream) => stranger.send(id, stream, 'hello', { confirm: true })))
     await stranger.stop()
   }
+  const closed = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 1500)) // the last connections
   for (let i = 0; i < count / 2; i++) await come() // what is compiled and cached once is there now
+  await closed()
   const before = (await listener.memory()).heap
   for (let i = 0; i < count; i++) {
     await come()
     progress(`${i} of ${count} strangers of ${names} names`)
   }
-  await new Promise((resolve) => setTimeout(resolve, 1500)) // the last connections are closed
+  await closed()
   return ((await listener.memory()).heap - before) / count
 }
