@@ -129,6 +129,7 @@ const tasks = {
   bench: () => run(pinnedNode, [source, here('packages', 'benchmarks', 'src', 'main.ts'), ...args]),
   lab: () => run(pinnedNode, [source, here('packages', 'lab', 'src', 'main.ts'), ...args]),
   check: () => run(pinnedNode, [here('scripts', 'check.mjs')]),
+  'libp2p-next': () => run(pinnedNode, [here('scripts', 'libp2p-next.mjs'), ...args]),
   changeset: () => run(bin('changeset'), args),
   async test() {
     // With arguments only the tests that they name, without the checks around them.
