@@ -1,4 +1,3 @@
-import { inspect } from 'node:util'
 import type { Multiaddr } from './address.ts'
 import { AddressBook } from './address-book/address-book.ts'
 import { openStore } from './address-book/open-store.ts'
@@ -165,29 +164,6 @@ export class Lifecycle {
     this.#failNotRunning()
   }
 
-  /** @throws GlueberryError `INVALID_OPTION` unless it is a small record of texts */
-  checkMetadata(metadata: unknown): void {
-    if (metadata === undefined) return
-    const { metadataSize } = this.settings.limits
-    const isRecord =
-      typeof metadata === 'object' &&
-      metadata !== null &&
-      !Array.isArray(metadata) &&
-      !(metadata instanceof Map) &&
-      Object.values(metadata).every((value) => typeof value === 'string')
-    if (!isRecord)
-      this.#fail(
-        'INVALID_OPTION',
-        `metadata must be a record of texts, got ${inspect(metadata, { depth: 1, maxStringLength: 60 })}`,
-      )
-    const size = Buffer.byteLength(JSON.stringify(metadata))
-    if (size > metadataSize)
-      this.#fail(
-        'INVALID_OPTION',
-        `metadata must take at most limits.metadataSize (${metadataSize}) bytes as JSON, got ${size}`,
-      )
-  }
-
   async #start(): Promise<void> {
     const { identity, listen, libp2p, flow, logger } = this.settings
     this.#become('starting')
@@ -333,7 +309,7 @@ export class Lifecycle {
     this.#fail('NOT_RUNNING', 'the node was not started: await node.start() first')
   }
 
-  #fail(code: 'STOPPED' | 'DRAINING' | 'NOT_RUNNING' | 'INVALID_OPTION', message: string): never {
+  #fail(code: 'STOPPED' | 'DRAINING' | 'NOT_RUNNING', message: string): never {
     throw new GlueberryError(code, message)
   }
 }

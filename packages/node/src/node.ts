@@ -1,6 +1,7 @@
 import { types } from 'node:util'
 import { isStreamName } from '@glueberry/wire'
 import { type Multiaddr, parseAddressesOf, parseTarget } from './address.ts'
+import { checkMetadata } from './address-book/metadata.ts'
 import { checkOptions, show } from './check.ts'
 import { GlueberryError } from './errors.ts'
 import {
@@ -167,7 +168,7 @@ export class Node<S extends string = string, Sends extends string = S> implement
     checkOptions('addPeer', options)
     const peerId = toPeerId(peer)
     const addresses = parseAddressesOf(peerId, multiaddrs)
-    this.#life.checkMetadata(options.metadata)
+    checkMetadata(options.metadata, this.#life.settings.limits.metadataSize)
     await this.#life.peers.add(peerId, addresses, { metadata: options.metadata, connect: options.connect !== false })
   }
 

@@ -1,5 +1,6 @@
 import { ADDRESSES_MAX, parseAddressesOf } from '../address.ts'
 import { withSignal } from '../async.ts'
+import { isObject } from '../check.ts'
 import { type Cancellable, type Clock, deadline } from '../clock.ts'
 import type { PeerBlock } from '../connection/blocklist.ts'
 import { GlueberryError, textOf } from '../errors.ts'
@@ -187,7 +188,7 @@ export class AddressBook {
     if (loaded === undefined || loaded === null) return emptyDocument()
     const problem = problemOf(loaded)
     if (problem === undefined) return loaded as Raw
-    if (isRecord(loaded) && Number.isInteger(loaded['version']) && (loaded['version'] as number) > VERSION) {
+    if (isObject(loaded) && Number.isInteger(loaded['version']) && (loaded['version'] as number) > VERSION) {
       throw new GlueberryError('ADDRESS_BOOK', `the address book is of version ${loaded['version']}, not ${VERSION}`, {
         hint: 'it was written by a newer version of this library',
       })
@@ -207,7 +208,7 @@ export class AddressBook {
   #put(peerId: PeerId, entry: BookEntry): void {
     this.#entries.set(peerId, Object.freeze({ ...entry, metadata: Object.freeze({ ...entry.metadata }) }))
     const peers = peersOf(this.#document)
-    const before = isRecord(peers[peerId]) ? peers[peerId] : {}
+    const before = isObject(peers[peerId]) ? peers[peerId] : {}
     const given = Array.isArray(before['addresses']) ? before['addresses'] : []
     const unreadable = given.filter((address) => !isAddressOf(peerId, address))
     peers[peerId] = { ...before, ...entry, addresses: [...entry.addresses, ...unreadable] }
@@ -309,10 +310,10 @@ function bookError(cause: unknown, what: string): GlueberryError {
 
 function problemOf(loaded: unknown): string | undefined {
   if (typeof loaded === 'string') return 'it is no JSON'
-  if (!isRecord(loaded)) return 'it is no object'
+  if (!isObject(loaded)) return 'it is no object'
   if (loaded['version'] !== VERSION) return `its version is ${String(loaded['version'])}, not ${VERSION}`
-  if (!isRecord(loaded['peers'])) return 'its peers are no object'
-  if (loaded['blocked'] !== undefined && !isRecord(loaded['blocked'])) return 'its blocked are no object'
+  if (!isObject(loaded['peers'])) return 'its peers are no object'
+  if (loaded['blocked'] !== undefined && !isObject(loaded['blocked'])) return 'its blocked are no object'
   return undefined
 }
 
@@ -330,7 +331,7 @@ function* known(raw: Raw, unread: string[]): Generator<[PeerId, Raw]> {
   for (const [key, value] of Object.entries(raw)) {
     try {
       const peerId = parsePeerId(key)
-      if (isRecord(value)) yield [peerId, value]
+      if (isObject(value)) yield [peerId, value]
       else unread.push(`the entry of ${key}`)
     } catch {
       unread.push(`the peer id ${JSON.stringify(key)}`)
@@ -345,7 +346,7 @@ function parse(peerId: PeerId, { addresses, metadata, connect, lastSeen }: Raw, 
   for (const address of given) {
     if (!good.includes(address)) unread.push(`the address ${JSON.stringify(address)} of ${peerId}`)
   }
-  const texts = Object.entries(isRecord(metadata) ? metadata : {}).filter(([, text]) => typeof text === 'string')
+  const texts = Object.entries(isObject(metadata) ? metadata : {}).filter(([, text]) => typeof text === 'string')
   for (const address of good.slice(ADDRESSES_MAX)) unread.push(`the address ${address} of ${peerId}, one of too many`)
   return Object.freeze({
     addresses: parseAddressesOf(peerId, good.slice(0, ADDRESSES_MAX)),
@@ -362,8 +363,4 @@ function isAddressOf(peerId: PeerId, address: unknown): address is string {
   } catch {
     return false
   }
-}
-
-function isRecord(value: unknown): value is Raw {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
