@@ -1,7 +1,7 @@
 // The arrows of ARCHITECTURE.md, as rules.
 const layer = (name) => `^packages/node/src/${name}`
 const leaves =
-  '(errors|events|options|settings|verify-options|flow-limits|clock|allowance|async|linked-list|loop-share|memory|pending-memory|printable|receive-buffer|address|peer-id|peer-ref|identity|transport|session-port|records|version|shared-token|check|stream/message|observe/[^/]+|address-book/store)[.]ts$'
+  '(errors|events|clock|async|expiring|linked-list|memory|printable|address|peer-id|peer-ref|identity|session-port|version|shared-token|options/[^/]+|limits/[^/]+|transport/[^/]+|stream/message|observe/[^/]+|address-book/store)[.]ts$'
 
 /** @type {import('dependency-cruiser').IConfiguration} */
 export default {
@@ -37,7 +37,7 @@ export default {
       severity: 'error',
       from: { path: layer('stream/') },
       to: {
-        path: layer('(connection|session|node|peer|peers|inbound|lifecycle|libp2p|platform)'),
+        path: layer('(connection|session|node|peers/|lifecycle|libp2p|platform)'),
         pathNot: layer('(peer-(id|ref)|session-port)[.]ts$'),
       },
     },
@@ -46,7 +46,7 @@ export default {
       severity: 'error',
       from: { path: layer('session/') },
       to: {
-        path: layer('(connection|stream|node|peer|peers|inbound|lifecycle|libp2p|platform)'),
+        path: layer('(connection|stream|node|peers/|lifecycle|libp2p|platform)'),
         pathNot: layer('peer-(id|ref)[.]ts$'),
       },
     },
@@ -55,7 +55,7 @@ export default {
       severity: 'error',
       from: { path: layer('connection/') },
       to: {
-        path: layer('(stream|node|peer|peers|inbound|lifecycle|libp2p|platform)'),
+        path: layer('(stream|node|peers/|lifecycle|libp2p|platform)'),
         pathNot: layer('peer-(id|ref)[.]ts$'),
       },
     },
@@ -64,8 +64,8 @@ export default {
       severity: 'error',
       from: { path: layer('address-book/') },
       to: {
-        path: layer('(stream|session|connection|node|peer|peers|inbound|lifecycle|libp2p|platform)'),
-        pathNot: [layer('peer-(id|ref)[.]ts$'), layer('connection/blocklist[.]ts$')],
+        path: layer('(stream|session|connection|node|peers/|lifecycle|libp2p|platform)'),
+        pathNot: [layer('peer-(id|ref)[.]ts$'), layer('peers/blocklist[.]ts$')],
       },
     },
     {

@@ -1,6 +1,6 @@
 import { multiaddr } from '@multiformats/multiaddr'
-import { show } from './check.ts'
 import { GlueberryError } from './errors.ts'
+import { show } from './options/check.ts'
 import type { PeerId } from './peer-id.ts'
 import { type PeerRef, parsePeerId, toPeerId } from './peer-ref.ts'
 

@@ -6,14 +6,14 @@ import { deadline } from './clock.ts'
 import { GlueberryError, textOf } from './errors.ts'
 import { EventHub, type NodeState } from './events.ts'
 import { seedOf } from './identity.ts'
-import { LoopShare } from './loop-share.ts'
+import { LoopShare } from './limits/loop-share.ts'
 import { Meter } from './observe/metrics.ts'
+import type { Settings } from './options/settings.ts'
 import type { PeerId } from './peer-id.ts'
-import { Peers } from './peers.ts'
+import { Peers } from './peers/peers.ts'
 import type { Platform } from './platform.ts'
-import type { Settings } from './settings.ts'
 import { Delivery } from './stream/delivery.ts'
-import type { Host } from './transport.ts'
+import type { Host } from './transport/transport.ts'
 
 /** What `drain` left behind. */
 export interface DrainReport {

@@ -2,7 +2,6 @@ import { types } from 'node:util'
 import { isStreamName } from '@glueberry/wire'
 import { type Multiaddr, parseAddressesOf, parseTarget } from './address.ts'
 import { checkMetadata } from './address-book/metadata.ts'
-import { checkOptions, show } from './check.ts'
 import { GlueberryError } from './errors.ts'
 import {
   type Closable,
@@ -17,13 +16,14 @@ import {
 } from './events.ts'
 import { type DrainReport, Lifecycle } from './lifecycle.ts'
 import type { PeerStats } from './observe/stats.ts'
-import type { NodeOptions } from './options.ts'
-import type { Peer, PeerInfo } from './peer.ts'
+import { checkOptions, show } from './options/check.ts'
+import type { NodeOptions } from './options/options.ts'
+import { verifyOptions } from './options/verify-options.ts'
 import type { PeerId } from './peer-id.ts'
 import { type PeerRef, toPeerId } from './peer-ref.ts'
+import type { Peer, PeerInfo } from './peers/peer.ts'
 import { type Platform, systemPlatform } from './platform.ts'
 import type { Message } from './stream/message.ts'
-import { verifyOptions } from './verify-options.ts'
 
 /** What every call takes that may wait. When the signal aborts, the call rejects with its reason. */
 export interface AbortOptions {

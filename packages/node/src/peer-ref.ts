@@ -1,7 +1,7 @@
 import { publicKeyOfPeerId, WireError } from '@glueberry/wire'
 import { base58btc } from 'multiformats/bases/base58'
-import { show } from './check.ts'
 import { GlueberryError } from './errors.ts'
+import { show } from './options/check.ts'
 import type { PeerId } from './peer-id.ts'
 
 /** What libp2p itself uses for a PeerId; accepted wherever a peer is named. */

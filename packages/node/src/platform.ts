@@ -1,6 +1,6 @@
 import { type Clock, systemClock } from './clock.ts'
 import { Libp2pHost, type Libp2pHostOptions } from './libp2p/host.ts'
-import type { Host } from './transport.ts'
+import type { Host } from './transport/transport.ts'
 
 /** What a node stands on. A test replaces it: time and chance by a simulated clock, the network by a host in memory. */
 export interface Platform {

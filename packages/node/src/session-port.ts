@@ -1,5 +1,5 @@
 import type { Acknowledgement, Failure, Ready } from '@glueberry/wire'
-import type { ByteStream } from './transport.ts'
+import type { ByteStream } from './transport/transport.ts'
 
 // Where an established session and the streams of its peer meet. Neither knows more of the other than this.
 

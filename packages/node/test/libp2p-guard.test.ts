@@ -10,7 +10,7 @@ import { createLibp2p, type Libp2p } from 'libp2p'
 import { describe, expect, test } from 'vitest'
 import { Frames } from '../src/libp2p/changes/frames.ts'
 import { Negotiation } from '../src/libp2p/changes/negotiation.ts'
-import { SESSION_PROTOCOL } from '../src/transport.ts'
+import { SESSION_PROTOCOL } from '../src/transport/transport.ts'
 
 // What a stranger, or a peer, can make libp2p do.
 

@@ -6,9 +6,9 @@ import { describe, expect, test } from 'vitest'
 import { Dials } from '../src/connection/dials.ts'
 import { decides } from '../src/connection/session-set.ts'
 import { type HandshakePeer, Identity, Node, type PeerId, type Verdict } from '../src/index.ts'
-import { LoopShare } from '../src/loop-share.ts'
+import { LoopShare } from '../src/limits/loop-share.ts'
+import { PendingMemory } from '../src/limits/pending-memory.ts'
 import { peerIdBytes } from '../src/peer-id.ts'
-import { PendingMemory } from '../src/pending-memory.ts'
 import { HandClock } from './support/hand-clock.ts'
 
 const open = (name = 'x'): Uint8Array => encodeOpen({ name, firstSequence: 1, redeliveredThrough: 0 })

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { spawnNode } from '@glueberry/testkit'
 import { expect, test } from 'vitest'
 import { EVENT_TYPES } from '../src/events.ts'
-import { RANGES } from '../src/settings.ts'
+import { RANGES } from '../src/options/settings.ts'
 
 const root = fileURLToPath(new URL('../../..', import.meta.url))
 const text = readFileSync(join(root, 'docs/reference.md'), 'utf8')

@@ -2,12 +2,12 @@ import { SimulatedClock } from '@glueberry/testkit'
 import { FrameCursor, FrameType } from '@glueberry/wire'
 import { expect, test } from 'vitest'
 import { Identity } from '../src/index.ts'
-import { ReceiveBuffer } from '../src/receive-buffer.ts'
 import type { SessionPort } from '../src/session-port.ts'
 import { Kept } from '../src/stream/kept.ts'
 import { Outbox } from '../src/stream/outbox.ts'
 import { Sender } from '../src/stream/sender.ts'
-import type { ByteStream } from '../src/transport.ts'
+import { ReceiveBuffer } from '../src/transport/receive-buffer.ts'
+import type { ByteStream } from '../src/transport/transport.ts'
 
 const { peerId } = Identity.generate()
 const turns = async (clock: SimulatedClock): Promise<void> => {

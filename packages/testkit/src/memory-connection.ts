@@ -1,7 +1,7 @@
 import { GlueberryError, type PeerId } from '@glueberry/node'
-import { ReceiveBuffer } from '../../node/src/receive-buffer.ts'
-import type { AdmissionSlot, ByteStream, HostHandlers, Link } from '../../node/src/transport.ts'
-import { DATA_PROTOCOL, SESSION_PROTOCOL } from '../../node/src/transport.ts'
+import { ReceiveBuffer } from '../../node/src/transport/receive-buffer.ts'
+import type { AdmissionSlot, ByteStream, HostHandlers, Link } from '../../node/src/transport/transport.ts'
+import { DATA_PROTOCOL, SESSION_PROTOCOL } from '../../node/src/transport/transport.ts'
 
 /** So much is under way in one stream before its writer has to wait, in bytes. */
 const IN_FLIGHT_MAX = 256 * 1024

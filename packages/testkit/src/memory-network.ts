@@ -1,5 +1,5 @@
 import { GlueberryError, type PeerId } from '@glueberry/node'
-import type { Host, HostHandlers, Link } from '../../node/src/transport.ts'
+import type { Host, HostHandlers, Link } from '../../node/src/transport/transport.ts'
 import { type Carrier, type Endpoint, MemoryConnection, type Program } from './memory-connection.ts'
 import type { SimulatedClock } from './simulated-clock.ts'
 

@@ -15,11 +15,11 @@ import { seedOf } from '../../node/src/identity.ts'
 import { Libp2pHost } from '../../node/src/libp2p/host.ts'
 import { silentLogger } from '../../node/src/observe/logger.ts'
 import { publicKeyOf } from '../../node/src/peer-id.ts'
-import { ReceiveBuffer } from '../../node/src/receive-buffer.ts'
-import { RecordWatch } from '../../node/src/records.ts'
 import { ControlChannel } from '../../node/src/session/control-channel.ts'
 import { initiate } from '../../node/src/session/noise-handshake.ts'
-import { type ByteStream, DATA_PROTOCOL, type Link, SESSION_PROTOCOL } from '../../node/src/transport.ts'
+import { ReceiveBuffer } from '../../node/src/transport/receive-buffer.ts'
+import { RecordWatch } from '../../node/src/transport/records.ts'
+import { type ByteStream, DATA_PROTOCOL, type Link, SESSION_PROTOCOL } from '../../node/src/transport/transport.ts'
 
 /** What the node sends is not judged. */
 export function unlimited(): RecordWatch {

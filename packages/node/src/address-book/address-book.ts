@@ -1,11 +1,11 @@
 import { ADDRESSES_MAX, parseAddressesOf } from '../address.ts'
 import { withSignal } from '../async.ts'
-import { isObject } from '../check.ts'
 import { type Cancellable, type Clock, deadline } from '../clock.ts'
-import type { PeerBlock } from '../connection/blocklist.ts'
 import { GlueberryError, textOf } from '../errors.ts'
+import { isObject } from '../options/check.ts'
 import type { PeerId } from '../peer-id.ts'
 import { parsePeerId } from '../peer-ref.ts'
+import type { PeerBlock } from '../peers/blocklist.ts'
 import type { OpenableStore } from './store.ts'
 
 /** What the book keeps of a peer. */

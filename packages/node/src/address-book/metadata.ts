@@ -1,6 +1,6 @@
 import { inspect } from 'node:util'
-import { isObject } from '../check.ts'
 import { GlueberryError } from '../errors.ts'
+import { isObject } from '../options/check.ts'
 
 /** @param max bytes that it may take as JSON. @throws GlueberryError `INVALID_OPTION` unless it is a small record of texts */
 export function checkMetadata(metadata: unknown, max: number): void {

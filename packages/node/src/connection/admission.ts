@@ -1,7 +1,7 @@
 import type { Cancellable, Clock } from '../clock.ts'
 import { GlueberryError } from '../errors.ts'
-import type { PendingMemory } from '../pending-memory.ts'
-import type { AdmissionSlot } from '../transport.ts'
+import type { PendingMemory } from '../limits/pending-memory.ts'
+import type { AdmissionSlot } from '../transport/transport.ts'
 
 export interface AdmissionOptions {
   readonly clock: Clock

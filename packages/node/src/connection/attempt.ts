@@ -3,7 +3,7 @@ import { GlueberryError } from '../errors.ts'
 import type { DisconnectReason } from '../events.ts'
 import type { PeerId } from '../peer-id.ts'
 import type { Session } from '../session/session.ts'
-import { type ByteStream, type Link, SESSION_PROTOCOL } from '../transport.ts'
+import { type ByteStream, type Link, SESSION_PROTOCOL } from '../transport/transport.ts'
 
 /** Why an attempt has failed. */
 export class AttemptFailure extends Error {

@@ -1,5 +1,5 @@
 import type { DisconnectReason, NewEvent, PeerState } from '../events.ts'
-import type { Direction } from '../transport.ts'
+import type { Direction } from '../transport/transport.ts'
 
 /** The next attempt to reach a peer. */
 export interface ReconnectAttempt {

@@ -20,7 +20,7 @@ import {
   type HostHandlers,
   type Link,
   SESSION_PROTOCOL,
-} from '../transport.ts'
+} from '../transport/transport.ts'
 import { Changes } from './changes/changes.ts'
 import { guardConnections, guardEncrypter, guardMuxer, YAMUX_FRAME_MAX, YAMUX_WINDOW_MAX } from './changes/guard.ts'
 import { noiseCrypto } from './changes/noise-crypto.ts'

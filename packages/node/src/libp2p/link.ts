@@ -2,7 +2,7 @@ import type { Connection } from '@libp2p/interface'
 import { GlueberryError } from '../errors.ts'
 import type { PeerId } from '../peer-id.ts'
 import { parsePeerId } from '../peer-ref.ts'
-import type { AdmissionSlot, ByteStream, Link } from '../transport.ts'
+import type { AdmissionSlot, ByteStream, Link } from '../transport/transport.ts'
 import { closeWithin, Libp2pByteStream, type StreamOptions } from './stream.ts'
 
 export interface Libp2pLinkOptions extends StreamOptions {

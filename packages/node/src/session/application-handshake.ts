@@ -1,6 +1,6 @@
 import { GlueberryError } from '../errors.ts'
 import type { PeerId } from '../peer-id.ts'
-import type { Direction } from '../transport.ts'
+import type { Direction } from '../transport/transport.ts'
 
 declare const verdict: unique symbol
 

@@ -9,8 +9,8 @@ import {
   takeHandshakeMessage,
 } from '@glueberry/wire'
 import { pipe } from 'it-pipe'
-import { openRecords, type RecordWatch, readPreamble, splitRecords } from '../records.ts'
-import type { ByteStream } from '../transport.ts'
+import { openRecords, type RecordWatch, readPreamble, splitRecords } from '../transport/records.ts'
+import type { ByteStream } from '../transport/transport.ts'
 
 /** The control stream of one session: handshake messages in clear, then sealed control messages. */
 export class ControlChannel {

@@ -1,6 +1,6 @@
 import type { Subscription } from '../events.ts'
+import type { LoopShare } from '../limits/loop-share.ts'
 import { LinkedList } from '../linked-list.ts'
-import type { LoopShare } from '../loop-share.ts'
 import type { Consumer } from './consumer.ts'
 import type { Message } from './message.ts'
 

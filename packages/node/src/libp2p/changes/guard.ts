@@ -6,8 +6,8 @@ import type {
   StreamMuxer,
   StreamMuxerFactory,
 } from '@libp2p/interface'
-import { Allowance } from '../../allowance.ts'
 import type { Clock } from '../../clock.ts'
+import { Allowance } from '../../limits/allowance.ts'
 import type { Changes } from './changes.ts'
 import { Frames, violation } from './frames.ts'
 import { Negotiation } from './negotiation.ts'

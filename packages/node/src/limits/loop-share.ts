@@ -1,5 +1,5 @@
-import type { Clock } from './clock.ts'
-import { LinkedList } from './linked-list.ts'
+import type { Clock } from '../clock.ts'
+import { LinkedList } from '../linked-list.ts'
 
 /**
  * Work goes on for so long at a time, in milliseconds; then timers, sockets and the others have their turn. That is more

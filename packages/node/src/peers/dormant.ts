@@ -1,6 +1,6 @@
-import type { Allowance } from './allowance.ts'
-import type { RememberedSender } from './stream/receiver.ts'
-import type { Remembered } from './stream/traffic.ts'
+import type { Allowance } from '../limits/allowance.ts'
+import type { RememberedSender } from '../stream/receiver.ts'
+import type { Remembered } from '../stream/traffic.ts'
 
 /** What is remembered of a stranger that is away and for which nothing is kept. */
 export interface DormantState {

@@ -1,5 +1,5 @@
 import { inspect } from 'node:util'
-import { GlueberryError } from './errors.ts'
+import { GlueberryError } from '../errors.ts'
 
 /** A value as an error shows it: short, on one line. */
 export function show(value: unknown): string {

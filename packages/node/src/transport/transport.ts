@@ -1,4 +1,4 @@
-import type { PeerId } from './peer-id.ts'
+import type { PeerId } from '../peer-id.ts'
 import type { ReceiveBuffer } from './receive-buffer.ts'
 
 // What this package needs from what carries its bytes. `host.ts` gives it with libp2p; a test may give it from memory.

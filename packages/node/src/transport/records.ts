@@ -1,7 +1,7 @@
 import { type ByteQueue, takeRecord } from '@glueberry/wire'
-import type { Cancellable, Clock } from './clock.ts'
-import { GlueberryError } from './errors.ts'
-import { freeWhole } from './memory.ts'
+import type { Cancellable, Clock } from '../clock.ts'
+import { GlueberryError } from '../errors.ts'
+import { freeWhole } from '../memory.ts'
 import type { ReceiveBuffer } from './receive-buffer.ts'
 
 /** The header of a yamux frame, which is what stands before a record in the buffer that libp2p's Noise has opened. */

@@ -1,4 +1,4 @@
-import type { Clock } from './clock.ts'
+import type { Clock } from '../clock.ts'
 
 /** What a remote may ask of us before it is told that it asks too much: so much at once, so much comes back in a second. (A token bucket.) */
 export class Allowance {

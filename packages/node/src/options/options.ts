@@ -1,12 +1,12 @@
 import type { Libp2pOptions as AllLibp2pOptions } from 'libp2p'
-import type { Multiaddr } from './address.ts'
-import type { AddressBookStore } from './address-book/store.ts'
-import type { GlueberryError } from './errors.ts'
-import type { Identity } from './identity.ts'
-import type { Logger } from './observe/logger.ts'
-import type { Metrics } from './observe/metrics.ts'
-import type { PeerId } from './peer-id.ts'
-import type { HandshakePeer, Verdict } from './session/application-handshake.ts'
+import type { Multiaddr } from '../address.ts'
+import type { AddressBookStore } from '../address-book/store.ts'
+import type { GlueberryError } from '../errors.ts'
+import type { Identity } from '../identity.ts'
+import type { Logger } from '../observe/logger.ts'
+import type { Metrics } from '../observe/metrics.ts'
+import type { PeerId } from '../peer-id.ts'
+import type { HandshakePeer, Verdict } from '../session/application-handshake.ts'
 
 /** libp2p's own options, for transports and services beyond TCP. */
 export type Libp2pOptions = Pick<Partial<AllLibp2pOptions>, 'transports' | 'services' | 'peerDiscovery' | 'addresses'>

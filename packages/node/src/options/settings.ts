@@ -1,11 +1,11 @@
 import { STREAM_NAMES_MAX } from '@glueberry/wire'
-import type { Multiaddr } from './address.ts'
-import type { AddressBookStore } from './address-book/store.ts'
-import type { Identity } from './identity.ts'
-import type { Logger } from './observe/logger.ts'
-import type { Metrics } from './observe/metrics.ts'
+import type { Multiaddr } from '../address.ts'
+import type { AddressBookStore } from '../address-book/store.ts'
+import type { Identity } from '../identity.ts'
+import type { Logger } from '../observe/logger.ts'
+import type { Metrics } from '../observe/metrics.ts'
+import type { HandshakePeer, Verdict } from '../session/application-handshake.ts'
 import type { Libp2pOptions, ReconnectOptions } from './options.ts'
-import type { HandshakePeer, Verdict } from './session/application-handshake.ts'
 
 /** A group of integer options, filled in. */
 export type Numbers<G extends keyof Ranges> = Readonly<Record<keyof Ranges[G], number>>

@@ -1,4 +1,4 @@
-import { GlueberryError } from './errors.ts'
+import { GlueberryError } from '../errors.ts'
 
 /** Memory that this node holds for a connection or session that is not established. */
 export interface Holding {
