@@ -225,7 +225,7 @@ export class HandlerLoop implements Closable, Consumer {
   }
 
   #checkClosed(): void {
-    if (this.active > 0) return
+    if (this.#closers.length === 0 || this.active > 0) return
     for (const resolve of this.#closers.splice(0)) resolve()
   }
 

@@ -257,7 +257,7 @@ export class Inbox {
   settle(message: ReceivedMessage, failed: boolean): 'now' | 'soon' {
     if (!this.#inFlight.delete(message)) return 'soon'
     const { cost, sequence } = message
-    const old = this.#oldInFlight.delete(message)
+    const old = this.#oldInFlight.size > 0 && this.#oldInFlight.delete(message)
     if (failed && !old && this.#confirms.has(message)) {
       this.#failed = [...this.#failed, sequence].slice(-FAILED_MAX)
       this.#untold.push(sequence)
@@ -266,7 +266,8 @@ export class Inbox {
     this.#taken += cost
     this.#moveConsumed()
     this.#growWindow()
-    return this.#confirms.delete(message) || this.#grantable - this.#limit >= this.#window / 4 ? 'now' : 'soon'
+    const awaited = this.#confirms.size > 0 && this.#confirms.delete(message)
+    return awaited || this.#grantable - this.#limit >= this.#window / 4 ? 'now' : 'soon'
   }
 
   /** What the sender is told: how far the application is, and all the credit that there is room for (none, when `frozen`). */
