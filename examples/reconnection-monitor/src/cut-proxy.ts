@@ -38,10 +38,14 @@ export class CutProxy {
     return (this.#server.address() as { port: number }).port
   }
 
-  /** Both sides see a reset. */
+  /** Breaks every open connection. */
   cut(): void {
     if (this.#sockets.size > 0) this.#cuts++
-    for (const socket of this.#sockets) socket.resetAndDestroy()
+    for (const socket of this.#sockets) {
+      // A socket that is ending cannot be reset: libuv refuses, and the process would never exit.
+      if (socket.writableEnded && !socket.writableFinished) socket.destroy()
+      else socket.resetAndDestroy()
+    }
   }
 
   close(): void {

@@ -1,5 +1,6 @@
 import { createServer, connect as dial, type Server, type Socket } from 'node:net'
 import { Line, type LineProfile } from './line.ts'
+import { reset } from './reset.ts'
 
 /** What happens to one connection, after so many bytes have passed both ways together. */
 export type Fault =
@@ -185,8 +186,8 @@ class Pair {
   }
 
   cut(): void {
-    this.#near.resetAndDestroy()
-    this.#far.resetAndDestroy()
+    reset(this.#near)
+    reset(this.#far)
   }
 
   cutAfter(bytes: number): void {
@@ -200,7 +201,7 @@ class Pair {
   halfOpen(): void {
     this.#swallows = true
     this.#halfOpen = true
-    this.#far.resetAndDestroy()
+    reset(this.#far)
   }
 
   #pass(chunk: Buffer, from: Socket, to: Socket): void {

@@ -1,5 +1,5 @@
 import { connect, createServer, type Socket } from 'node:net'
-import { RawPeer } from '@glueberry/testkit'
+import { RawPeer, reset } from '@glueberry/testkit'
 import type { Target } from '../target.ts'
 import { type Attack, between, mutated, pick, type Random, randomBytes, truncated } from './attack.ts'
 
@@ -58,7 +58,7 @@ function throwAt({ port }: Target, chunks: readonly Uint8Array[], how: 'end' | '
     socket.on('connect', () => {
       for (const chunk of chunks) socket.write(chunk)
       if (how === 'end') socket.end()
-      timer = setTimeout(() => socket.resetAndDestroy(), PATIENCE)
+      timer = setTimeout(() => reset(socket), PATIENCE)
     })
   })
 }

@@ -1,7 +1,7 @@
 // Opens connections to a node, each with random bytes, as fast as the node takes them. Says how many so far, and ends
 // when all are thrown or its input ends.
 import { connect } from 'node:net'
-import { chance } from '@glueberry/testkit'
+import { chance, reset } from '@glueberry/testkit'
 import { MULTISTREAM, NOISE } from '../beginnings.ts'
 import { atOnce } from './at-once.ts'
 
@@ -37,7 +37,7 @@ function throwGarbage(from: string): Promise<void> {
       const at = Math.floor(random() * (noise.length - length))
       socket.write(random() < 0.1 ? ENDLESS.subarray(0, length) : noise.subarray(at, at + length))
       if (random() < 0.5) socket.end()
-      else setTimeout(() => socket.resetAndDestroy(), random() * 20)
+      else setTimeout(() => reset(socket), random() * 20)
     })
   })
 }
