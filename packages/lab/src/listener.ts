@@ -36,6 +36,11 @@ export class Listener implements AsyncDisposable {
     return this.#ask('memory')
   }
 
+  /** What it holds itself, in bytes (`heldHere`). */
+  held(): Promise<number> {
+    return this.#ask('held')
+  }
+
   /** What it has consumed, how many messages were not the next one, or no honest peer's at all, and of how many peers. */
   count(): Promise<{
     readonly consumed: number

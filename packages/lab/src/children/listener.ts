@@ -1,6 +1,7 @@
 // A node that others try to wear down. It answers what it is asked, line by line, and ends with its input.
 import { createInterface } from 'node:readline'
 import { Identity, Node, parsePeerId } from '@glueberry/node'
+import { heldHere } from '../heap.ts'
 
 const peers = Number(process.argv[2] ?? 0)
 const streams = Array.from({ length: Number(process.argv[3] ?? 1) }, (_, i) => (i === 0 ? 'x' : `x${i}`))
@@ -57,6 +58,7 @@ const answers: Record<string, (argument: string) => Promise<unknown>> = {
     peak = 0
     return { heap: held(), rss: process.memoryUsage().rss, peak: before }
   },
+  held: heldHere,
   count: async () => ({ consumed, wrong, forged, peers: last.size }),
   /** The number of the last message of a peer that it has consumed, once the peer is gone. */
   async of(peer) {

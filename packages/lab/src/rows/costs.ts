@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url'
 import { Identity, Node } from '@glueberry/node'
-import { spawnNode } from '@glueberry/testkit'
+import { percentile, spawnNode } from '@glueberry/testkit'
 import { Listener } from '../listener.ts'
 import type { Row, RowResult } from '../row.ts'
 
@@ -10,7 +10,9 @@ const GROWTH_MAX = 30
 /** What is left of a stranger, in bytes. */
 const LEFT_MAX = 1024
 
-const STRANGERS = 1000
+/** Strangers come in steps; what is left is measured after each. */
+const STEPS = 7
+const STRANGERS_A_STEP = 200
 
 /** What the child measures: how many times as long ten times as many take. */
 export interface Cost {
@@ -35,7 +37,7 @@ export const costs: Row = {
     }
     const figures = costs.map(({ name, figure }) => `${name} ${figure}`)
     for (const names of [1, 64]) {
-      const left = await leftByStrangers(names, short ? 5 : STRANGERS, progress)
+      const left = await leftByStrangers(names, short ? 1 : STEPS, short ? 5 : STRANGERS_A_STEP, progress)
       figures.push(`a stranger of ${names} names left ${left.toFixed(0)} bytes`)
       if (!short && left > LEFT_MAX) failures.push(figures.at(-1) as string)
     }
@@ -44,7 +46,12 @@ export const costs: Row = {
 }
 
 /** What a node keeps of each stranger that has used so many names and has left, in bytes. */
-async function leftByStrangers(names: number, count: number, progress: (text: string) => void): Promise<number> {
+async function leftByStrangers(
+  names: number,
+  steps: number,
+  step: number,
+  progress: (text: string) => void,
+): Promise<number> {
   await using listener = await Listener.start(0, names)
   const streams = Array.from({ length: names }, (_, i) => (i === 0 ? 'x' : `x${i}`))
   const come = async (): Promise<void> => {
@@ -54,14 +61,15 @@ async function leftByStrangers(names: number, count: number, progress: (text: st
     await Promise.all(streams.map((stream) => stranger.send(id, stream, 'hello', { confirm: true })))
     await stranger.stop()
   }
-  const closed = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 1500)) // the last connections
-  for (let i = 0; i < count / 2; i++) await come() // what is compiled and cached once is there now
-  await closed()
-  const before = (await listener.memory()).heap
-  for (let i = 0; i < count; i++) {
-    await come()
-    progress(`${i} of ${count} strangers of ${names} names`)
+  let before = Number.NaN
+  const left: number[] = []
+  for (let i = 0; i <= steps; i++) {
+    for (let j = 0; j < step; j++) await come()
+    progress(`${(i + 1) * step} strangers of ${names} names`)
+    await new Promise((resolve) => setTimeout(resolve, 1500)) // the last connections close
+    const held = await listener.held()
+    if (i > 0) left.push((held - before) / step) // what is compiled and cached once is there after the first step
+    before = held
   }
-  await closed()
-  return ((await listener.memory()).heap - before) / count
+  return percentile(left, 0.5) // a table that grows or shrinks once is in one step only
 }
