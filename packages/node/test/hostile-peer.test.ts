@@ -155,6 +155,18 @@ test('a stream that breaks off without FIN ends the session, and half a message 
   expect(victim.node.health().held).toBe(10 + 256 + 10 + 256) // the whole message, and the honest peer's
 })
 
+test('messages before a frame that breaks the protocol, in one record, are consumed like others, and hold no memory', async () => {
+  await using victim = await makeNode<'x'>({ streams: ['x'], ...small })
+  const texts: string[] = []
+  victim.node.handle('x', (message) => void texts.push(message.text()))
+  await using peer = await new RawPeer().establish(victim.node)
+  const { send } = await peer.dataStream()
+  send(open(), Uint8Array.of(...part('MESSAGE', 10), ...part('MESSAGE', 10), 99))
+  await endedWith(victim, peer, 'protocol')
+  await eventually(() => victim.node.health().held === 0)
+  expect(texts).toEqual(['\0'.repeat(10), '\0'.repeat(10), 'still here'])
+})
+
 test('an honest raw peer is served: the harness breaks nothing by itself', async () => {
   await using victim = await makeNode<'x'>({ streams: ['x'], ...small })
   await using peer = await new RawPeer().establish(victim.node)

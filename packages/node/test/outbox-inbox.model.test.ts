@@ -145,7 +145,7 @@ class World {
       }
       case 'settle': {
         const [message] = this.inFlight.splice(action.which, 1)
-        if (message !== undefined) this.inbox.settle(message, false)
+        if (message !== undefined) this.inbox.settle(message, false, false)
         return
       }
       case 'acknowledge': {
@@ -290,9 +290,9 @@ test('messages of a restarted sender count anew; those of its earlier life make 
   inbox.open({ name: 'x', firstSequence: 1, redeliveredThrough: 0 })
   inbox.message(record, 0, 1, false, 0)
   const rest = [inbox.take(), inbox.take()] as ReceivedMessage[]
-  for (const message of [early, ...rest]) inbox.settle(message, false)
+  for (const message of [early, ...rest]) inbox.settle(message, false, false)
   expect(inbox.position).toEqual({ received: 1, consumed: 0 })
-  inbox.settle(inbox.take() as ReceivedMessage, false)
+  inbox.settle(inbox.take() as ReceivedMessage, false, false)
   expect(inbox.position).toEqual({ received: 1, consumed: 1 })
   expect(inbox.held).toBe(0)
 })

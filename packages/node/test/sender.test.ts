@@ -3,9 +3,12 @@ import { FrameCursor, FrameType } from '@glueberry/wire'
 import { expect, test } from 'vitest'
 import { Identity } from '../src/index.ts'
 import type { SessionPort } from '../src/session-port.ts'
+import { Budget } from '../src/stream/budget.ts'
 import { Kept } from '../src/stream/kept.ts'
 import { Outbox } from '../src/stream/outbox.ts'
+import { Receiver } from '../src/stream/receiver.ts'
 import { Sender } from '../src/stream/sender.ts'
+import { Traffic } from '../src/stream/traffic.ts'
 import { ReceiveBuffer } from '../src/transport/receive-buffer.ts'
 import type { ByteStream } from '../src/transport/transport.ts'
 
@@ -40,7 +43,7 @@ function session(): {
           const text = Buffer.from(cursor.bytes.subarray(cursor.start, cursor.end)).toString()
           state.written.push(
             cursor.type === FrameType.OPEN
-              ? `OPEN ${cursor.open?.firstSequence}`
+              ? `OPEN ${cursor.open?.firstSequence}${cursor.open?.redeliveredThrough === 0 ? '' : ' marked'}`
               : cursor.type === FrameType.FIN
                 ? 'FIN'
                 : text,
@@ -186,4 +189,66 @@ test('a peer that acknowledges what this session has not sent is found out, and 
   sender.detach(false)
   sender.attach(second.port, { ...start, forgotten: true, limit: 0 }) // it has forgotten, and then claims to know
   expect(() => sender.acknowledge(3, 0)).toThrow(expect.objectContaining({ code: 'PROTOCOL' }))
+})
+
+test('that the peer has forgotten is not forgotten here when the session that tells of it fails for want of memory', async () => {
+  const clock = new SimulatedClock()
+  const budget = new Budget(1000)
+  const counts = { messagesSent: 0, bytesSent: 0, messagesReceived: 0, bytesReceived: 0, redelivered: 0 }
+  const receiver = new Receiver({
+    peerId,
+    remembered: undefined,
+    clock,
+    budget,
+    messageSize: 1000,
+    firstWindow: () => 1000,
+    windowMax: 1000,
+    names: () => new Set(['x']),
+    frozen: () => false,
+    counts,
+    offer: () => {},
+    skipped: () => {},
+  })
+  const traffic = new Traffic({
+    peerId,
+    remembered: undefined,
+    clock,
+    receiver,
+    messageSize: 1000,
+    sendBuffer: 10_000,
+    rejectWhenFull: false,
+    waitingMax: 10,
+    kept: new Kept(100_000),
+    undelivered: () => {},
+    counts,
+    waits: () => {},
+  })
+  const ready = (memory: number) => ({
+    type: 'ready' as const,
+    memory: new Uint8Array(8).fill(memory),
+    limits: new Map([['x', 10_000]]),
+    positions: new Map(),
+    failed: new Map(),
+  })
+  const begin = (memory: number): string[] => {
+    receiver.begin(new Uint8Array(16))
+    const { port, written, opened } = session()
+    opened.resolve()
+    traffic.attach(port, ready(memory))
+    return written
+  }
+  const first = begin(1)
+  await traffic.send('x', Buffer.from('a'), { confirm: false, signal: undefined })
+  await turns(clock)
+  expect(first).toEqual(['OPEN 1', 'a'])
+  traffic.detach(false)
+
+  receiver.begin(new Uint8Array(16))
+  budget.charge(1000, 0) // another peer took what there was
+  expect(() => traffic.attach(session().port, ready(2))).toThrow('no memory')
+  traffic.detach(false)
+  budget.charge(-1000, 0)
+  const third = begin(2)
+  await turns(clock)
+  expect(third).toEqual(['OPEN 1 marked', 'a'])
 })

@@ -46,6 +46,8 @@ export interface ConnectionOptions {
   readonly allowance: Allowance | undefined
   /** An earlier record of this peer has lost a session. */
   readonly outage: boolean
+  /** Ids of sessions that an earlier record of this peer has had. */
+  readonly endedIds: readonly Uint8Array[]
 }
 
 /** Requests that bring nobody a message (docs/protocol.md): at once, and in each second. An honest peer makes a few. */
@@ -84,7 +86,10 @@ export class PeerConnection implements SessionOwner {
   constructor(options: ConnectionOptions) {
     this.#options = options
     this.#state = options.outage ? { ...INITIAL_STATE, outage: true } : INITIAL_STATE
-    this.#sessions = new SessionSet(decides(peerIdBytes(options.ownPeerId), peerIdBytes(options.peerId)))
+    this.#sessions = new SessionSet(
+      decides(peerIdBytes(options.ownPeerId), peerIdBytes(options.peerId)),
+      options.endedIds,
+    )
     const { peerId, clock, context, connectTimeout, reconnect } = options
     this.allowance = options.allowance ?? new Allowance(clock, REQUESTS, REQUESTS_PER_SECOND)
     this.#closings = new Closings(clock)
@@ -274,6 +279,11 @@ export class PeerConnection implements SessionOwner {
   /** Tells the last state. Everything must have been ended before. */
   close(reason: 'removed' | 'blocked' | 'gave-up' | 'expired' | 'stopped'): void {
     this.#apply({ type: 'close', reason })
+  }
+
+  /** Ids of the last sessions that were set up here and have ended, the last one first. */
+  get endedIds(): readonly Uint8Array[] {
+    return this.#sessions.endedIds
   }
 
   // What sessions tell.

@@ -23,11 +23,13 @@ export class SessionSet<S extends Contender> {
   readonly #sessions = new Set<S>()
   /** At the decider: the session that others would be duplicates of. */
   #chosen: S | undefined
-  #endedIds: readonly Uint8Array[] = []
+  #endedIds: readonly Uint8Array[]
 
-  /** @param decides whether this node has the smaller PeerId */
-  constructor(decides: boolean) {
+  /** @param decides whether this node has the smaller PeerId
+   * @param endedIds of sessions that ended before there was this set */
+  constructor(decides: boolean, endedIds: readonly Uint8Array[] = []) {
     this.#decides = decides
+    this.#endedIds = endedIds
   }
 
   get all(): readonly S[] {

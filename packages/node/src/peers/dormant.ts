@@ -6,6 +6,8 @@ import type { Remembered } from '../stream/traffic.ts'
 export interface DormantState {
   /** This node's instance, as that peer knows it. */
   readonly instance: Uint8Array
+  /** Of the last session with it: what the next SETUP tells. */
+  readonly endedIds: readonly Uint8Array[]
   readonly receiver: RememberedSender | undefined
   readonly traffic: Remembered
 }
@@ -39,7 +41,7 @@ export class NameNumbers {
 }
 
 /** The state as one text of bytes (Latin-1): of all values in JavaScript the one that takes the least memory. */
-export function pack({ instance, receiver, traffic }: DormantState, names: NameNumbers): string {
+export function pack({ instance, endedIds, receiver, traffic }: DormantState, names: NameNumbers): string {
   const out: number[] = []
   const bytes = (value: Uint8Array | undefined): void => void out.push(value?.length ?? 0, ...(value ?? []))
   const numbers = (sequences: ReadonlyMap<string, number>): void => {
@@ -51,6 +53,8 @@ export function pack({ instance, receiver, traffic }: DormantState, names: NameN
     }
   }
   bytes(instance)
+  pushNumber(out, endedIds.length)
+  for (const id of endedIds) bytes(id)
   bytes(traffic.memory)
   numbers(traffic.sent)
   if (receiver !== undefined) {
@@ -80,10 +84,12 @@ export function unpack(text: string, names: NameNumbers): DormantState {
   const numbers = (): Map<string, number> =>
     new Map(Array.from({ length: number() }, () => [names.nameOf(number()), number()] as const))
   const instance = bytes()
+  const endedIds = Array.from({ length: number() }, bytes)
   const memory = bytes()
   const sent = numbers()
   return {
     instance,
+    endedIds,
     traffic: { memory: memory.length === 0 ? undefined : memory, sent },
     receiver: at === packed.length ? undefined : { instance: bytes(), memory: bytes(), received: numbers() },
   }

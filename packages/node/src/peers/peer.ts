@@ -180,6 +180,7 @@ export class Peer {
       dials: context.dials,
       allowance: earlier.dormant?.allowance,
       outage: earlier.dormant?.outage === true,
+      endedIds: remembered?.endedIds ?? [],
       refuses: () => this.#refuses(),
       changed: (state, events, input) => this.#changed(state, events, input),
       gaveUp: () => this.close('gave-up'),
@@ -225,7 +226,13 @@ export class Peer {
   /** What is to be remembered of it while it rests. */
   get dormantState(): DormantState {
     const { receiver, remembered } = this.traffic
-    return { instance: this.#instance, receiver: receiver.remembered, traffic: remembered }
+    return {
+      instance: this.#instance,
+      // The peer may not have noticed yet that this one is over. Of those before it, it has.
+      endedIds: this.connection.endedIds.slice(0, 1),
+      receiver: receiver.remembered,
+      traffic: remembered,
+    }
   }
 
   /** Whether messages are accepted for it: it is in the address book, was established once, or is about to be. */

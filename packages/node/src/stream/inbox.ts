@@ -123,6 +123,7 @@ export class Inbox {
     this.#instance = hex(instance)
     this.#failed = []
     this.#untold = []
+    this.#confirms.clear() // who waited for these is gone
     this.#old = this.waiting
     for (const message of this.#inFlight) this.#oldInFlight.add(message)
     this.#received = 0
@@ -252,9 +253,10 @@ export class Inbox {
 
   /**
    * The application has consumed it: makes room, and moves the position once nothing before it is left.
-   * Returns how soon the sender should learn of it. `failed`: without success.
+   * Returns how soon the sender should learn of it: at once only what brings it something, since the guard of its session
+   * charges for the rest. `failed`: without success; `frozen`: no more credit is given.
    */
-  settle(message: ReceivedMessage, failed: boolean): 'now' | 'soon' {
+  settle(message: ReceivedMessage, failed: boolean, frozen: boolean): 'now' | 'soon' {
     if (!this.#inFlight.delete(message)) return 'soon'
     const { cost, sequence } = message
     const old = this.#oldInFlight.size > 0 && this.#oldInFlight.delete(message)
@@ -264,15 +266,17 @@ export class Inbox {
     }
     this.#held -= cost
     this.#taken += cost
+    const consumed = this.#consumed
     this.#moveConsumed()
     this.#growWindow()
     const awaited = this.#confirms.size > 0 && this.#confirms.delete(message)
-    return awaited || this.#grantable - this.#limit >= this.#window / 4 ? 'now' : 'soon'
+    if (awaited && this.#consumed > consumed) return 'now'
+    return this.#grants(frozen) && this.#grantable - this.#limit >= this.#window / 4 ? 'now' : 'soon'
   }
 
   /** What the sender is told: how far the application is, and all the credit that there is room for (none, when `frozen`). */
   acknowledge(frozen: boolean): Position & { readonly limit: number } {
-    if (!frozen || this.#held === 0) this.#limit = Math.max(this.#limit, this.#grantable)
+    if (this.#grants(frozen)) this.#limit = Math.max(this.#limit, this.#grantable)
     return { ...this.position, limit: this.#limit }
   }
 
@@ -287,6 +291,10 @@ export class Inbox {
     this.#dropParts()
     this.#partial = 0
     this.#held = 0
+  }
+
+  #grants(frozen: boolean): boolean {
+    return !frozen || this.#held === 0
   }
 
   get #grantable(): number {

@@ -132,35 +132,38 @@ class DataReader {
     let bytes = 0
     let redelivered = 0
     let over = false
-    while (!over && cursor.next()) {
-      const { type, start, end } = cursor
-      if (this.#finished) throw violation(peerId, 'a frame came after FIN')
-      if (type === FrameType.OPEN) {
-        if (this.#inbox !== undefined) throw violation(peerId, 'OPEN came twice')
-        begun()
-        this.#inbox = sink.open(cursor.open as Open)
-        continue
+    try {
+      while (!over && cursor.next()) {
+        const { type, start, end } = cursor
+        if (this.#finished) throw violation(peerId, 'a frame came after FIN')
+        if (type === FrameType.OPEN) {
+          if (this.#inbox !== undefined) throw violation(peerId, 'OPEN came twice')
+          begun()
+          this.#inbox = sink.open(cursor.open as Open)
+          continue
+        }
+        const inbox = this.#inbox
+        if (inbox === undefined) throw violation(peerId, 'a stream does not begin with OPEN')
+        if (type === FrameType.FIN) this.#finished = true
+        else if (type === FrameType.FRAGMENT) inbox.part(record, start, end)
+        else {
+          const message = inbox.message(record, start, end, type === FrameType.CONFIRM, receivedAt)
+          if (message === undefined) continue
+          messages++
+          bytes += message.data.length
+          if (message.redelivered) redelivered++
+          over = loop.worked()
+        }
       }
-      const inbox = this.#inbox
-      if (inbox === undefined) throw violation(peerId, 'a stream does not begin with OPEN')
-      if (type === FrameType.FIN) this.#finished = true
-      else if (type === FrameType.FRAGMENT) inbox.part(record, start, end)
-      else {
-        const message = inbox.message(record, start, end, type === FrameType.CONFIRM, receivedAt)
-        if (message === undefined) continue
-        messages++
-        bytes += message.data.length
-        if (message.redelivered) redelivered++
-        over = loop.worked()
+    } finally {
+      // What came before a frame that breaks the protocol is in the inbox: it is consumed like any other message.
+      if (cursor.end === record.bytes.length) {
+        this.#frames = undefined
+        record.close()
       }
+      if (this.#inbox !== undefined && messages > 0) sink.arrived(this.#inbox, messages, bytes, redelivered)
     }
-    const whole = cursor.end === record.bytes.length
-    if (whole) {
-      this.#frames = undefined
-      record.close()
-    }
-    if (this.#inbox !== undefined && messages > 0) sink.arrived(this.#inbox, messages, bytes, redelivered)
-    return whole
+    return this.#frames === undefined
   }
 }
 

@@ -239,7 +239,7 @@ export class Receiver {
   /** The application has consumed a message; `failed`: without success. */
   settle(inbox: Inbox, message: ReceivedMessage, failed: boolean): void {
     if (this.#inboxes.get(inbox.name) !== inbox) return // of a record that was dropped meanwhile
-    const urgency = inbox.settle(message, failed)
+    const urgency = inbox.settle(message, failed, this.#options.frozen())
     this.#recharge(inbox)
     if (urgency === 'now') this.#acknowledgeNow(inbox)
     else this.#acknowledgeSoon(inbox)

@@ -183,7 +183,7 @@ export class Sender {
     return this.#outbox.progress > before
   }
 
-  /** The peer's application has consumed a message without success. Returns whether anybody waited for it. */
+  /** The peer's application has consumed a message without success. Returns whether it was to tell of that. */
   failed(sequence: number): boolean {
     const { peerId, name } = this.#options
     const text = `a handler of ${peerId} failed on message ${sequence} of ${JSON.stringify(name)}`
@@ -369,7 +369,11 @@ export class Sender {
     abortReason: () => unknown,
   ): Promise<number> {
     return new Promise((resolve, reject) => {
-      const abort = (): void => watcher.reject(abortReason())
+      const abort = (): void => {
+        // One that confirms stays until the peer has told of its message: that the peer tells is no fault of the peer.
+        if (!confirms) this.#watchers.remove(place)
+        reject(abortReason())
+      }
       const done = (): void => {
         this.#watchers.remove(place)
         if (confirms) this.#confirms.delete(sequence)

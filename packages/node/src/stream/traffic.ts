@@ -134,7 +134,6 @@ export class Traffic implements StreamsPort {
   attach(port: SessionPort, ready: Ready): boolean {
     const resumed = this.#memory !== undefined && equalBytes(this.#memory, ready.memory)
     const forgotten = this.#memory !== undefined && !resumed
-    this.#memory = ready.memory
     this.#port = port
     this.#largestMessage = Math.min(port.largestMessage, this.#options.messageSize)
     this.#limits = new Map(ready.limits)
@@ -165,10 +164,11 @@ export class Traffic implements StreamsPort {
       }
       this.#attachSender(name, sender)
     }
+    this.#memory = ready.memory // only now: a session that ends before this has marked nothing
     return resumed
   }
 
-  /** The peer's application has consumed these without success. Returns whether anybody waited for one. */
+  /** The peer's application has consumed these without success. Returns whether it was to tell of one. */
   failed(failures: readonly Failure[]): boolean {
     let waited = false
     for (const { name, sequence } of failures) waited = this.#senders.get(name)?.failed(sequence) === true || waited
