@@ -1,12 +1,12 @@
 import { randomBytes } from 'node:crypto'
 import { defaultCrypto } from '@chainsafe/libp2p-noise/crypto'
 import { pair } from '@glueberry/testkit'
-import type { MultiaddrConnection, Stream } from '@libp2p/interface'
+import type { MessageStream, MultiaddrConnection, Stream } from '@libp2p/interface'
 import { expect, test } from 'vitest'
 import type { Logger } from '../src/index.ts'
 import { type Change, Changes } from '../src/libp2p/changes/changes.ts'
 import { noiseCrypto } from '../src/libp2p/changes/noise-crypto.ts'
-import { announceHalves, gatherWrites, leaveNoTimer, widenWindow } from '../src/libp2p/changes/speed.ts'
+import { announceHalves, awaitLengths, gatherWrites, leaveNoTimer, widenWindow } from '../src/libp2p/changes/speed.ts'
 
 // What is changed inside libp2p's packages relies on what they do not export. Another version may not have it.
 
@@ -32,6 +32,7 @@ test.each<[Change, (changes: Changes) => void]>([
   ['gathered writes', (changes) => gatherWrites({ remoteAddr: ADDRESS } as never as MultiaddrConnection, changes)],
   ['halved window updates', (changes) => announceHalves({} as Stream, changes)],
   ['wide windows', (changes) => widenWindow({} as Stream, changes)],
+  ['frame lengths', (changes) => awaitLengths({} as MessageStream, changes)],
   ['exit timer', (changes) => leaveNoTimer({}, changes)],
 ])('%s: where it does not fit, nothing is changed, and that is told once', (change, apply) => {
   const { changes, told } = make()
@@ -39,6 +40,14 @@ test.each<[Change, (changes: Changes) => void]>([
   apply(changes)
   expect(changes.missing).toEqual([change])
   expect(told).toEqual([{ change, effect: expect.any(String) }])
+})
+
+test('a length of a Noise frame that has not come is awaited without an error', () => {
+  const { changes } = make()
+  const decoder = { lengthDecoder: ({ byteLength }: { readonly byteLength: number }) => byteLength + 1000 }
+  awaitLengths({ decoder } as never as MessageStream, changes)
+  expect([0, 1, 2, 3].map((byteLength) => decoder.lengthDecoder({ byteLength }))).toEqual([65_535, 65_535, 1002, 1003])
+  expect(changes.missing).toEqual([])
 })
 
 test('another transport has writes of its own: they are not gathered, and nothing is missing', () => {

@@ -95,7 +95,7 @@ export class Libp2pHost implements Host {
           return slot && ((bytes) => slot.hold(bytes))
         }),
       connectionEncrypters: [
-        (components) => guardEncrypter(noise({ crypto: noiseCrypto(this.#changes) })(components), YAMUX),
+        (components) => guardEncrypter(noise({ crypto: noiseCrypto(this.#changes) })(components), YAMUX, this.#changes),
       ],
       streamMuxers: [
         (components) =>

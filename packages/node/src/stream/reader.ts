@@ -66,7 +66,7 @@ interface Frames {
 /** The parser of one data stream. */
 class DataReader {
   readonly #options: ReaderOptions
-  readonly #open: (record: Uint8Array) => Uint8Array<ArrayBuffer>
+  readonly #open: (records: Iterable<Uint8Array>) => Iterable<Uint8Array<ArrayBuffer>>
   readonly #watch: RecordWatch
   #inbox: Inbox | undefined
   #finished = false
@@ -75,7 +75,7 @@ class DataReader {
   constructor(options: ReaderOptions) {
     const { peerId, clock, timeout, session, sink, stream, number } = options
     this.#options = options
-    this.#open = session.opener(number)
+    this.#open = openRecords(session.opener(number))
     this.#watch = new RecordWatch({
       clock,
       timeout,
@@ -95,22 +95,24 @@ class DataReader {
 
   /** Reads the whole records in the queue. Returns a promise when the event loop is to be handed back until it resolves. */
   read(queue: ByteQueue): Promise<void> | undefined {
-    const { clock, loop, session } = this.#options
+    const { loop, session } = this.#options
     if (this.#frames !== undefined) {
       session.heard(0) // it may have ended meanwhile
       if (!this.#readFrames(this.#frames)) return loop.turn(this)
     }
-    const records = splitRecords(queue, this.#watch)
-    return pipe(records, openRecords(this.#open), (plaintexts: Iterable<Uint8Array<ArrayBuffer>>) => {
-      for (const plaintext of plaintexts) {
-        session.heard(plaintext.length)
-        const [record, cursor] = [new OpenedRecord(plaintext), new FrameCursor(plaintext)]
-        const frames = { record, cursor, receivedAt: clock.now() }
-        this.#frames = frames
-        if (loop.crowded(this) || !this.#readFrames(frames)) return loop.turn(this)
-      }
-      return undefined
-    })
+    return pipe(splitRecords(queue, this.#watch), this.#open, this.#deliver)
+  }
+
+  readonly #deliver = (plaintexts: Iterable<Uint8Array<ArrayBuffer>>): Promise<void> | undefined => {
+    const { clock, loop, session } = this.#options
+    for (const plaintext of plaintexts) {
+      session.heard(plaintext.length)
+      const record = new OpenedRecord(plaintext)
+      const frames = { record, cursor: new FrameCursor(plaintext), receivedAt: clock.now() }
+      this.#frames = frames
+      if (loop.crowded(this) || !this.#readFrames(frames)) return loop.turn(this)
+    }
+    return undefined
   }
 
   /** The stream has ended in good order. */

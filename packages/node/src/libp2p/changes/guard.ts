@@ -11,7 +11,7 @@ import { Allowance } from '../../limits/allowance.ts'
 import type { Changes } from './changes.ts'
 import { Frames, violation } from './frames.ts'
 import { Negotiation } from './negotiation.ts'
-import { announceHalves } from './speed.ts'
+import { announceHalves, awaitLengths } from './speed.ts'
 
 // What a stranger can make js-libp2p do, before any of our own code sees him, is limited here: ARCHITECTURE.md says what
 // that would be. Whatever comes is looked at on its way to libp2p, at each of its layers; what nobody would need to send
@@ -89,12 +89,13 @@ export function guardConnections(
 }
 
 /** Guards what agrees on a muxer, on connections that this has encrypted and that have not agreed on it with that. */
-export function guardEncrypter(encrypter: ConnectionEncrypter, muxer: string): ConnectionEncrypter {
+export function guardEncrypter(encrypter: ConnectionEncrypter, muxer: string, changes: Changes): ConnectionEncrypter {
   const secure =
     (direction: 'secureInbound' | 'secureOutbound'): ConnectionEncrypter['secureInbound'] =>
     async (connection, options) => {
       const secured = await encrypter[direction](connection, options)
       holds.set(secured.connection, holds.get(connection) ?? HOLDS_NOTHING)
+      awaitLengths(secured.connection, changes)
       if (secured.streamMuxer === undefined && options?.skipStreamMuxerNegotiation !== true) {
         guardNegotiation(secured.connection, (protocol) => protocol === muxer)
       }

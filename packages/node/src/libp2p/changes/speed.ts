@@ -1,4 +1,4 @@
-import type { MultiaddrConnection, Stream } from '@libp2p/interface'
+import type { MessageStream, MultiaddrConnection, Stream } from '@libp2p/interface'
 import { freeWhole, readBySocket } from '../../memory.ts'
 import type { Changes } from './changes.ts'
 
@@ -73,6 +73,22 @@ export function widenWindow(stream: Stream, changes: Changes): void {
   const { recvWindow, maxStreamWindowSize } = yamux
   if (recvWindow === undefined || maxStreamWindowSize === undefined) return changes.miss('wide windows')
   yamux.recvWindow = maxStreamWindowSize
+}
+
+/** No frame of Noise is longer, in bytes, without the length before it. */
+const NOISE_FRAME_MAX = 65_535
+
+/**
+ * After each frame libp2p's Noise reads the length of the next one; where that has not come, it makes an error, with a
+ * stack, and catches it (16 µs of a round trip). Here a length that has not come reads as the largest: that waits as well.
+ */
+export function awaitLengths(connection: MessageStream, changes: Changes): void {
+  const { decoder } = connection as {
+    decoder?: { lengthDecoder?(data: { readonly byteLength: number }): number }
+  }
+  const read = decoder?.lengthDecoder
+  if (decoder === undefined || read === undefined) return changes.miss('frame lengths')
+  decoder.lengthDecoder = (data) => (data.byteLength < 2 ? NOISE_FRAME_MAX : read(data))
 }
 
 /** libp2p leaves its address manager's debounce timer behind: a second in which the process could not exit. */
