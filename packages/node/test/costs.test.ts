@@ -6,7 +6,8 @@ import { Identity, Node } from '../src/index.ts'
 import { LinkedList } from '../src/linked-list.ts'
 import { type DormantState, NameNumbers, pack, unpack } from '../src/peers/dormant.ts'
 import { Peer } from '../src/peers/peer.ts'
-import { Kept } from '../src/stream/kept.ts'
+
+import { Budget } from '../src/stream/budget.ts'
 import { Outbox } from '../src/stream/outbox.ts'
 import { Sender } from '../src/stream/sender.ts'
 
@@ -44,7 +45,7 @@ function makeSender(waitingMax: number, room: boolean): Sender {
     outbox: new Outbox(),
     clock: new SimulatedClock(),
     waitingMax,
-    kept: new Kept(2 ** 40),
+    kept: new Budget(2 ** 40),
     roomWhileAway: () => room,
     rejectWhenFull: false,
     shared: () => false,

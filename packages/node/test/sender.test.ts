@@ -4,7 +4,7 @@ import { expect, test } from 'vitest'
 import { Identity } from '../src/index.ts'
 import type { SessionPort } from '../src/session-port.ts'
 import { Budget } from '../src/stream/budget.ts'
-import { Kept } from '../src/stream/kept.ts'
+
 import { Outbox } from '../src/stream/outbox.ts'
 import { Receiver } from '../src/stream/receiver.ts'
 import { Sender } from '../src/stream/sender.ts'
@@ -85,7 +85,7 @@ function make() {
     clock,
     waitingMax: 100,
     rejectWhenFull: false,
-    kept: new Kept(64 * 1024 * 1024),
+    kept: new Budget(64 * 1024 * 1024),
     roomWhileAway: () => true,
     shared: () => false,
     counts: { messagesSent: 0, bytesSent: 0, messagesReceived: 0, bytesReceived: 0, redelivered: 0 },
@@ -218,7 +218,7 @@ test('that the peer has forgotten is not forgotten here when the session that te
     sendBuffer: 10_000,
     rejectWhenFull: false,
     waitingMax: 10,
-    kept: new Kept(100_000),
+    kept: new Budget(100_000),
     undelivered: () => {},
     counts,
     waits: () => {},

@@ -8,7 +8,8 @@ import { Allowance } from '../limits/allowance.ts'
 import type { ReconnectSettings } from '../options/settings.ts'
 import { type PeerId, peerIdBytes } from '../peer-id.ts'
 import type { SessionEnd } from '../session/endings.ts'
-import { Session, type SessionContext, type SessionOwner } from '../session/session.ts'
+import { Session } from '../session/session.ts'
+import type { SessionContext, SessionOwner } from '../session/session-owner.ts'
 import type { StreamsPort } from '../session-port.ts'
 import { type ByteStream, type Link, SESSION_PROTOCOL } from '../transport/transport.ts'
 import { Attempts, noAddress } from './attempts.ts'
@@ -316,17 +317,17 @@ export class PeerConnection implements SessionOwner {
     else session.begin()
   }
 
-  onProgress(session: Session): void {
+  onProgress(session: Session, { instance }: Setup): void {
     const verdict = this.#sessions.onProgress(session)
-    if (verdict === 'ready') this.#makeReady(session)
+    if (verdict === 'ready') this.#makeReady(session, instance)
     else if (verdict === 'duplicate') session.goodbye('duplicate', { kind: 'local' })
   }
 
-  onEstablished(session: Session): void {
+  onEstablished(session: Session, ready: Ready): void {
     this.#current = session
     let resumed: boolean
     try {
-      resumed = this.#options.streams.attach(session, session.remoteReady as Ready)
+      resumed = this.#options.streams.attach(session, ready)
     } catch (error) {
       return GlueberryError.is(error, 'BUSY') ? session.refuse(NO_MEMORY) : session.fail(error)
     }
@@ -341,10 +342,10 @@ export class PeerConnection implements SessionOwner {
     this.#attempts.confirm(session)
   }
 
-  onAnswered(session: Session): void {
+  onAnswered(session: Session, { instance }: Setup): void {
     if (session !== this.#current) return
     const { clock, peerId } = this.#options
-    if (this.#instances.saw((session.remote as Setup).instance, clock.elapsed()))
+    if (this.#instances.saw(instance, clock.elapsed()))
       this.#refuseTwins(`two running programs have the identity ${peerId}`)
   }
 
@@ -498,9 +499,9 @@ export class PeerConnection implements SessionOwner {
     }
   }
 
-  #makeReady(session: Session): void {
+  #makeReady(session: Session, instance: Uint8Array): void {
     for (const rival of this.#sessions.rivals(session)) rival.goodbye('replaced', { kind: 'local' })
-    const ready = this.#options.streams.begin((session.remote as Setup).instance)
+    const ready = this.#options.streams.begin(instance)
     if (ready === undefined) {
       return session.refuse(NO_MEMORY)
     }

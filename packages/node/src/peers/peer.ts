@@ -12,12 +12,11 @@ import type { PeerStats } from '../observe/stats.ts'
 import { BUDGET_SLACK, firstWindow } from '../options/flow-limits.ts'
 import type { Settings } from '../options/settings.ts'
 import type { PeerId } from '../peer-id.ts'
-import type { SessionContext } from '../session/session.ts'
+import type { SessionContext } from '../session/session-owner.ts'
 import { Budget } from '../stream/budget.ts'
 import type { Counts } from '../stream/counts.ts'
 import type { Delivery } from '../stream/delivery.ts'
 import type { Inbox } from '../stream/inbox.ts'
-import { Kept } from '../stream/kept.ts'
 import type { ReceivedMessage } from '../stream/message.ts'
 import { Receiver } from '../stream/receiver.ts'
 import { Traffic } from '../stream/traffic.ts'
@@ -55,7 +54,7 @@ export interface PeerContext {
   readonly delivery: Delivery
   readonly budget: Budget
   /** What is kept for all peers. */
-  readonly kept: Kept
+  readonly kept: Budget
   readonly blocklist: Blocklist
   readonly session: SessionContext
   readonly dials: Dials
@@ -160,7 +159,7 @@ export class Peer {
       sendBuffer: flow.sendBuffer,
       rejectWhenFull: flow.overflow === 'error',
       waitingMax: limits.waitingSends,
-      kept: new Kept(Math.max(flow.peerBudget, flow.window) + BUDGET_SLACK, kept),
+      kept: new Budget(Math.max(flow.peerBudget, flow.window) + BUDGET_SLACK, kept),
       undelivered: (stream, from, count) => this.#emit({ type: 'undelivered', stream, from, count }),
       counts: this.#counts,
       waits: (stream) => this.#warnOfDeadlock(stream),

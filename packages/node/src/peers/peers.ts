@@ -18,7 +18,6 @@ import type { Settings } from '../options/settings.ts'
 import type { PeerId } from '../peer-id.ts'
 import { Budget } from '../stream/budget.ts'
 import type { Delivery } from '../stream/delivery.ts'
-import { Kept } from '../stream/kept.ts'
 import type { Host } from '../transport/transport.ts'
 import { AGENT } from '../version.ts'
 import { Blocklist, type PeerBlock } from './blocklist.ts'
@@ -61,7 +60,7 @@ export class Peers {
   readonly #dials: Dials
   readonly #names: Set<string>
   readonly #budget: Budget
-  readonly #kept: Kept
+  readonly #kept: Budget
   readonly #blocklist: Blocklist
   readonly #admission: Admission
   /** What comes in from the host. */
@@ -110,7 +109,7 @@ export class Peers {
     const seed = seedOf(identity)
     this.#keys = new IdentityKeys(seed)
     seed.fill(0)
-    this.#kept = new Kept(settings.flow.nodeBudget + BUDGET_SLACK)
+    this.#kept = new Budget(settings.flow.nodeBudget + BUDGET_SLACK)
     this.#context = {
       settings,
       clock,
@@ -188,7 +187,7 @@ export class Peers {
 
   /** Cost of all messages that are kept for peers. */
   get buffered(): number {
-    return this.#kept.cost
+    return this.#kept.used
   }
 
   statsOf(peerId: PeerId): PeerStats | undefined {

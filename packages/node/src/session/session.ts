@@ -3,7 +3,6 @@ import {
   FAILURES_MAX,
   type GoodbyeReason,
   HANDSHAKE_BYTES_MAX,
-  type IdentityKeys,
   RECORD_PLAINTEXT_MAX,
   type Ready,
   type Refusal,
@@ -12,77 +11,30 @@ import {
   STREAM_NAMES_MAX,
   WireError,
 } from '@glueberry/wire'
-import { type Cancellable, type Clock, deadline } from '../clock.ts'
+import type { Cancellable } from '../clock.ts'
 import { GlueberryError, textOf } from '../errors.ts'
 import type { DisconnectReason } from '../events.ts'
-import type { Holding, PendingMemory } from '../limits/pending-memory.ts'
-import type { Logger } from '../observe/logger.ts'
+import type { Holding } from '../limits/pending-memory.ts'
 import { type PeerId, publicKeyOf } from '../peer-id.ts'
-import type { OpenedStream, SessionPort, StreamsPort } from '../session-port.ts'
+import type { OpenedStream, SessionPort } from '../session-port.ts'
 import { RecordWatch } from '../transport/records.ts'
-import { type ByteStream, DATA_PROTOCOL, type Link } from '../transport/transport.ts'
-import { ApplicationHandshake, type HandshakePeer, type Verdict } from './application-handshake.ts'
+import type { ByteStream, Link } from '../transport/transport.ts'
+import { ApplicationHandshake } from './application-handshake.ts'
 import { ControlChannel } from './control-channel.ts'
 import { ControlDuties } from './control-duties.ts'
+import { openDataStream } from './data-streams.ts'
 import { endByError, endByGoodbye, type SessionEnd } from './endings.ts'
 import { Heartbeat } from './heartbeat.ts'
 import { KeyLife } from './key-life.ts'
 import { initiate, respond } from './noise-handshake.ts'
+import { type Deciding, type Established, establish, type Living, type Phase } from './phase.ts'
 import { refusalError } from './refusals.ts'
 import { SessionKeys } from './session-keys.ts'
+import type { SessionContext, SessionOwner } from './session-owner.ts'
 
-/** What every session of a node is made with. */
-export interface SessionContext {
-  readonly clock: Clock
-  readonly logger: Logger
-  readonly keys: IdentityKeys
-  readonly network: string
-  readonly handshakeTimeout: number
-  readonly ownPeerId: PeerId
-  /** What is held for sessions that are not yet established. */
-  readonly pending: PendingMemory
-  readonly heartbeat: { readonly interval: number; readonly timeout: number }
-  /** After so many milliseconds or bytes the keys are renewed. */
-  readonly keyLife: { readonly age: number; readonly bytes: number }
-  readonly handshake: ((peer: HandshakePeer) => Promise<Verdict>) | undefined
-  /** Something went wrong here that no call can be told of. */
-  report(error: GlueberryError): void
-  /** A ping was answered after so many milliseconds. */
-  measured(roundTrip: number): void
-}
-
-/** What a session tells its owner, each after its own state is complete. */
-export interface SessionOwner {
-  /** What this side says in SETUP. */
-  setup(): Setup
-  /** Why an authenticated peer of our network is not wanted all the same; asked of inbound sessions. */
-  refuses(): Refusal | undefined
-  /** The peer has sent what brings no message, and no session further. @throws GlueberryError `PROTOCOL` when that is too often */
-  onRequest(): void
-  /** The peer's SETUP has come. The owner then calls `begin` or `accept`, or ends the session. */
-  onSetup(session: Session): void
-  /** This side's application has accepted, or the peer's READY has come. */
-  onProgress(session: Session): void
-  /** READY was sent and received: messages may flow. */
-  onEstablished(session: Session): void
-  /** The first record since then has come. */
-  onAlive(session: Session): void
-  /** The peer has answered a ping since then. Called once. */
-  onAnswered(session: Session): void
-  /** The keys should be renewed. Called once. */
-  onKeysDue(session: Session): void
-  /** The streams of the peer: at most one session with it is established, and what is told there is of them. */
-  readonly streams: StreamsPort
-  /** The peer is one of ours, by the address book or an earlier session: it is believed, and is dropped last. */
-  readonly known: boolean
-  /** Once, whatever the cause. */
-  onEnd(session: Session, end: SessionEnd): void
-}
-
+const NO_STREAMS: ReadonlySet<string> = new Set()
 /** What an established peer may say in one record of its control stream, in bytes: 64 names and two numbers for each. */
 const CONTROL_RECORD_MAX = 8 * 1024
-
-type Phase = 'noise' | 'setup' | 'handshake' | 'established' | 'ended'
 
 /** One session: its control stream from the first byte to the goodbye. It owns the stream and its keys, not the link. */
 export class Session implements SessionPort {
@@ -97,18 +49,9 @@ export class Session implements SessionPort {
   readonly #heartbeat: Heartbeat
   readonly #keyLife: KeyLife
   readonly #application: ApplicationHandshake
-  #phase: Phase = 'noise'
-  #endedBy: SessionEnd | undefined
-  #keys: SessionKeys | undefined
-  #own: Setup | undefined
-  #remote: Setup | undefined
-  #remoteStreams = new Set<string>()
-  #accepted = false
-  #wasEstablished = false
-  #alive = false // a record has come since
+  #phase: Phase = { name: 'keying' }
+  #alive = false // a record has come since it was established
   #answered = false // a ping has been, since
-  #readySent = false
-  #remoteReady: Ready | undefined
   #handshakeTimer: Cancellable | undefined // until established or ended
   #holding: Holding | undefined // from the first byte that is held until established or ended
   #partial = 0 // bytes of a control record that is not whole
@@ -171,53 +114,53 @@ export class Session implements SessionPort {
 
   /** The peer's SETUP, once it has come. */
   get remote(): Setup | undefined {
-    return this.#remote
+    return this.#remotePhase?.remote
   }
 
   /** The largest message that the peer accepts, in bytes; 0 before its SETUP. */
   get largestMessage(): number {
-    return this.#remote?.largestMessage ?? 0
+    return this.remote?.largestMessage ?? 0
   }
 
   /** Names that the peer accepts. */
   get remoteStreams(): ReadonlySet<string> {
-    return this.#remoteStreams
+    return this.#remotePhase?.remoteStreams ?? NO_STREAMS
   }
 
   get ended(): boolean {
-    return this.#phase === 'ended'
+    return this.#phase.name === 'ended'
   }
 
   /** How it ended, once it has. */
   get end(): SessionEnd | undefined {
-    return this.#endedBy
+    return this.#phase.name === 'ended' ? this.#phase.end : undefined
   }
 
   get established(): boolean {
-    return this.#phase === 'established'
+    return this.#phase.name === 'established'
   }
 
   /** Whether it is, or was before it ended. */
   get wasEstablished(): boolean {
-    return this.#wasEstablished
+    return this.#last.name === 'established'
   }
 
   /** Whether this side's application has accepted. */
   get accepted(): boolean {
-    return this.#accepted
+    return this.#remotePhase?.accepted === true
   }
 
   get readySent(): boolean {
-    return this.#readySent
+    return this.#remotePhase?.readySent === true
   }
 
   /** The peer's READY, once it has come. */
   get remoteReady(): Ready | undefined {
-    return this.#remoteReady
+    return this.#remotePhase?.remoteReady
   }
 
   get remoteIsReady(): boolean {
-    return this.#remoteReady !== undefined
+    return this.remoteReady !== undefined
   }
 
   /** Resolves when the peer has closed its side of the control stream: it has read everything that it will read. */
@@ -248,11 +191,10 @@ export class Session implements SessionPort {
         secrets.receiveRoot.fill(0)
         return
       }
-      this.#keys = new SessionKeys(secrets, this.peerId)
-      this.#phase = 'setup'
       this.#channel.secure(secrets.sendRoot, secrets.receiveRoot)
-      this.#own = this.#owner.setup()
-      this.#channel.send(this.#own)
+      const own = this.#owner.setup()
+      this.#phase = { name: 'setting up', keys: new SessionKeys(secrets, this.peerId), own }
+      this.#channel.send(own)
       await this.#channel.receive(this.#watch(), (message) => {
         this.#heard()
         this.#handle(message)
@@ -266,7 +208,6 @@ export class Session implements SessionPort {
   /** After the peer's SETUP: the application may decide. */
   begin(): void {
     const { handshake, logger, report } = this.#context
-    this.#phase = 'handshake'
     if (handshake === undefined) return this.accept()
     this.#application.run(handshake, this.link.direction).then(
       (decision) => {
@@ -290,9 +231,7 @@ export class Session implements SessionPort {
 
   /** This side's application has accepted, now or in the session that this one renews. */
   accept(): void {
-    this.#phase = 'handshake'
-    this.#accepted = true
-    this.#owner.onProgress(this)
+    this.#progress({ accepted: true })
   }
 
   /** Says no, instead of going on. */
@@ -305,7 +244,8 @@ export class Session implements SessionPort {
 
   /** This side is ready: data streams of the peer are accepted from here on. */
   sendReady(ready: Ready): void {
-    this.#readySent = true
+    if (this.#phase.name !== 'deciding') return
+    this.#phase = { ...this.#phase, readySent: true }
     this.#send(ready)
     this.#establish()
   }
@@ -337,30 +277,8 @@ export class Session implements SessionPort {
 
   /** Opens a data stream. Its `seal` throws at the end of the keys' life: what it sealed must not be sent. */
   async openStream(): Promise<OpenedStream> {
-    const { clock, handshakeTimeout } = this.#context
-    const { peerId } = this
-    const limit = deadline(
-      clock,
-      handshakeTimeout,
-      () => new GlueberryError('CONNECT_FAILED', `${peerId} does not accept a stream`, { peerId }),
-    )
-    try {
-      const stream = await this.link.openStream(DATA_PROTOCOL, limit.signal)
-      try {
-        const { header, sealer } = this.#agreedKeys.openSealer()
-        const seal = (plaintext: readonly Uint8Array[]): Uint8Array[] => {
-          const record = sealer.seal(plaintext)
-          this.#used(record.reduce((sum, { length }) => sum + length, 0))
-          return record
-        }
-        return { stream, header, seal }
-      } catch (error) {
-        stream.abort(error as Error)
-        throw error
-      }
-    } finally {
-      limit.cancel()
-    }
+    const { clock, handshakeTimeout: timeout } = this.#context
+    return openDataStream(this.#agreedKeys, { clock, link: this.link, timeout, used: (bytes) => this.#used(bytes) })
   }
 
   /** What opens the records of a data stream of the peer. @throws GlueberryError `PROTOCOL` for a number that was used before */
@@ -374,9 +292,34 @@ export class Session implements SessionPort {
     return this.#keys?.matches(tag) === true
   }
 
+  /** The present phase, or the one in which it ended. */
+  get #last(): Living {
+    return this.#phase.name === 'ended' ? this.#phase.last : this.#phase
+  }
+
+  /** The same, once the peer's SETUP has come. */
+  get #remotePhase(): Deciding | Established | undefined {
+    const last = this.#last
+    return last.name === 'deciding' || last.name === 'established' ? last : undefined
+  }
+
+  get #keys(): SessionKeys | undefined {
+    const last = this.#last
+    return last.name === 'keying' ? undefined : last.keys
+  }
+
   get #agreedKeys(): SessionKeys {
-    if (this.#keys === undefined) throw this.#overError()
-    return this.#keys
+    const keys = this.#keys
+    if (keys === undefined) throw this.#overError()
+    return keys
+  }
+
+  /** Something that READY waits for has come about. */
+  #progress(change: Partial<Pick<Deciding, 'accepted' | 'remoteReady'>>): void {
+    if (this.#phase.name !== 'deciding') return
+    this.#phase = { ...this.#phase, ...change }
+    if (!this.#phase.readySent) this.#owner.onProgress(this, this.#phase.remote)
+    this.#establish()
   }
 
   /** How long nothing has come from the peer, in milliseconds. */
@@ -428,7 +371,7 @@ export class Session implements SessionPort {
       timeout: handshakeTimeout,
       // Until it is established it has nothing else to send.
       quietFor: () => (this.established ? this.quietFor : Number.POSITIVE_INFINITY),
-      longest: () => (this.#remoteReady === undefined ? RECORD_PLAINTEXT_MAX : CONTROL_RECORD_MAX),
+      longest: () => (this.remoteReady === undefined ? RECORD_PLAINTEXT_MAX : CONTROL_RECORD_MAX),
       partial: (bytes) => {
         this.hold(bytes - this.#partial)
         this.#partial = bytes
@@ -456,81 +399,87 @@ export class Session implements SessionPort {
   }
 
   #handle(message: ControlMessage): void {
-    if (this.#remote === undefined) {
-      if (message.type === 'setup') return this.#handleSetup(message)
-      if (message.type !== 'refuse' && message.type !== 'goodbye')
-        throw this.#protocolError(`${message.type} came before SETUP`)
-    }
     switch (message.type) {
-      case 'setup':
-        throw this.#protocolError('SETUP came twice')
-      case 'handshake':
-        if (this.#remoteReady !== undefined) throw this.#protocolError('HANDSHAKE came after READY')
-        if (this.#accepted) this.#owner.onRequest() // nobody reads it any more
-        return this.#application.push(message.data as Uint8Array<ArrayBuffer>)
-      case 'ready':
-        if (this.#remoteReady !== undefined) throw this.#protocolError('READY came twice')
-        this.#remoteReady = message
-        if (!this.#readySent) this.#owner.onProgress(this)
-        return this.#establish()
-      case 'ack':
-        if (this.#remoteReady === undefined || !this.#readySent) throw this.#protocolError('ACK came before READY')
-        if (!this.#owner.streams.acknowledge(message.acknowledgements)) this.#owner.onRequest()
-        return
-      case 'streams':
-        this.#owner.onRequest()
-        for (const name of message.names) this.#remoteStreams.add(name)
-        if (this.#remoteStreams.size > STREAM_NAMES_MAX)
-          throw this.#protocolError(`it accepts more than ${STREAM_NAMES_MAX} names`)
-        return
       case 'refuse': {
         const error = refusalError(message, this.peerId, 'them')
         return this.#end({ reason: { kind: 'authentication', error }, refusal: { ...message, by: 'them' } })
       }
-      case 'failed':
-        if (!this.established) throw this.#protocolError('FAILED came before READY')
-        if (!this.#owner.streams.failed(message.failures)) this.#owner.onRequest()
-        return
-      case 'withdraw':
-        this.#owner.onRequest()
-        for (const name of message.names) this.#remoteStreams.delete(name)
-        if (this.established) this.#owner.streams.withdrawn(message.names)
-        return
-      case 'ping':
-        this.#owner.onRequest()
-        return this.#duties.onPing(message.number)
-      case 'pong':
-        this.#owner.onRequest()
-        return this.#duties.onPong(message.number)
       case 'goodbye':
         return this.#end(endByGoodbye(message.reason, this.peerId))
-      case 'renew':
-        this.#owner.onRequest()
-        // Only the side that dialed begins a renewal; the other one waits for it.
-        if (this.established && this.link.direction === 'outbound') this.#keyLife.requested()
+      case 'setup':
+        return this.#handleSetup(message)
+    }
+    const phase = this.#phase
+    if (phase.name !== 'deciding' && phase.name !== 'established')
+      throw this.#protocolError(`${message.type} came before SETUP`)
+    switch (message.type) {
+      case 'handshake':
+        if (phase.remoteReady !== undefined) throw this.#protocolError('HANDSHAKE came after READY')
+        if (phase.accepted) this.#owner.onRequest() // nobody reads it any more
+        return this.#application.push(message.data as Uint8Array<ArrayBuffer>)
+      case 'ready':
+        if (phase.remoteReady !== undefined) throw this.#protocolError('READY came twice')
+        return this.#progress({ remoteReady: message })
+      case 'ack':
+        if (phase.name !== 'established') throw this.#protocolError('ACK came before READY')
+        if (!this.#owner.streams.acknowledge(message.acknowledgements)) this.#owner.onRequest()
+        return
+      case 'failed':
+        if (phase.name !== 'established') throw this.#protocolError('FAILED came before READY')
+        if (!this.#owner.streams.failed(message.failures)) this.#owner.onRequest()
         return
       case 'unknown':
         return this.#owner.onRequest()
     }
+    this.#owner.onRequest()
+    switch (message.type) {
+      case 'streams':
+        for (const name of message.names) phase.remoteStreams.add(name)
+        if (phase.remoteStreams.size > STREAM_NAMES_MAX)
+          throw this.#protocolError(`it accepts more than ${STREAM_NAMES_MAX} names`)
+        return
+      case 'withdraw':
+        for (const name of message.names) phase.remoteStreams.delete(name)
+        if (phase.name === 'established') this.#owner.streams.withdrawn(message.names)
+        return
+      case 'ping':
+        return this.#duties.onPing(message.number)
+      case 'pong':
+        return this.#duties.onPong(message.number)
+      case 'renew':
+        // Only the side that dialed begins a renewal; the other one waits for it.
+        if (phase.name === 'established' && this.link.direction === 'outbound') this.#keyLife.requested()
+    }
   }
 
-  #handleSetup(setup: Setup): void {
-    this.#remote = setup
-    this.#remoteStreams = new Set(setup.streams)
+  #handleSetup(remote: Setup): void {
+    if (this.#phase.name !== 'setting up') throw this.#protocolError('SETUP came twice')
+    const { keys, own } = this.#phase
+    this.#phase = {
+      name: 'deciding',
+      keys,
+      own,
+      remote,
+      remoteStreams: new Set(remote.streams),
+      accepted: false,
+      readySent: false,
+      remoteReady: undefined,
+    }
     this.#owner.onSetup(this)
   }
 
   #establish(): void {
-    if (this.#phase !== 'handshake' || !this.#readySent || this.#remoteReady === undefined) return
-    this.#phase = 'established'
-    this.#wasEstablished = true
+    if (this.#phase.name !== 'deciding') return
+    const { own, remote } = this.#phase
+    this.#phase = establish(this.#phase)
+    if (this.#phase.name !== 'established') return
     this.#handshakeTimer?.cancel()
     this.#holding?.release()
     this.#application.close(new Error('the handshake is over'))
     this.link.established()
     this.#heartbeat.start()
-    this.#keyLife.start(mayBeInFlight(this.#own as Setup) + mayBeInFlight(this.#remote as Setup))
-    this.#owner.onEstablished(this)
+    this.#keyLife.start(mayBeInFlight(own) + mayBeInFlight(remote))
+    this.#owner.onEstablished(this, this.#phase.remoteReady)
     this.#duties.ping() // its answer shows that the session works both ways
     this.#outcome.resolve(!this.ended)
     // Last: a logger may call anything.
@@ -553,9 +502,9 @@ export class Session implements SessionPort {
   }
 
   #wasAnswered(): void {
-    if (this.#answered) return
+    if (this.#answered || this.#phase.name !== 'established') return
     this.#answered = true
-    this.#owner.onAnswered(this)
+    this.#owner.onAnswered(this, this.#phase.remote)
   }
 
   #overError(): GlueberryError {
@@ -570,7 +519,7 @@ export class Session implements SessionPort {
         `a handshake message is a text or at most ${HANDSHAKE_BYTES_MAX} bytes, got ${got}`,
       )
     }
-    if (this.#phase !== 'handshake' || this.#readySent)
+    if (this.#phase.name !== 'deciding' || this.#phase.readySent)
       throw new GlueberryError('CONNECT_FAILED', 'the handshake is over', { peerId: this.peerId })
     this.#send({ type: 'handshake', data })
     await this.#channel.writable()
@@ -599,9 +548,8 @@ export class Session implements SessionPort {
   }
 
   #end(end: SessionEnd): void {
-    if (this.ended) return
-    this.#phase = 'ended'
-    this.#endedBy = end
+    if (this.#phase.name === 'ended') return
+    this.#phase = { name: 'ended', end, last: this.#phase }
     this.#outcome.resolve(false)
     this.#handshakeTimer?.cancel()
     this.#holding?.release()

@@ -1,12 +1,19 @@
+import { LinkedList } from '../linked-list.ts'
+
+/** Those that wait for room go on when so much of it is free again. */
+const LOW = 0.5
+
 /** Memory that may be held or promised. A child's share is its parent's too. */
 export class Budget {
-  readonly #max: number
+  readonly max: number
   readonly #parent: Budget | undefined
   #used = 0
   #held = 0
+  readonly #waiting = new LinkedList<() => void>()
+  #rouses = false // in this turn
 
   constructor(max: number, parent?: Budget) {
-    this.#max = max
+    this.max = max
     this.#parent = parent
   }
 
@@ -22,7 +29,7 @@ export class Budget {
 
   /** What could be reserved now. */
   get left(): number {
-    return Math.max(0, Math.min(this.#max - this.#used, this.#parent?.left ?? Number.POSITIVE_INFINITY))
+    return Math.max(0, Math.min(this.max - this.#used, this.#parent?.left ?? Number.POSITIVE_INFINITY))
   }
 
   /** Takes `amount`, or nothing and returns false. */
@@ -37,5 +44,31 @@ export class Budget {
     this.#used += amount
     this.#held += held
     this.#parent?.charge(amount, held)
+    if (amount < 0) this.#rouse()
+  }
+
+  /** Whether so much more stays within this part of the limits. */
+  hasRoom(amount: number, part: number): boolean {
+    return this.#fits(amount, part) && this.#parent?.hasRoom(amount, part) !== false
+  }
+
+  /** Calls back, once, when there may be room for so much within this part; those that wait are called in turns. */
+  wait(amount: number, part: number, resume: () => void): void {
+    const short = this.#parent === undefined || !this.#fits(amount, part) ? this : this.#parent
+    short.#waiting.push(resume)
+  }
+
+  #fits(amount: number, part: number): boolean {
+    return this.#used + amount <= this.max * part
+  }
+
+  /** After what freed the room is complete: it may belong to a sender that is called. */
+  #rouse(): void {
+    if (this.#rouses || this.#waiting.empty) return
+    this.#rouses = true
+    queueMicrotask(() => {
+      this.#rouses = false
+      for (let left = this.#waiting.size; left > 0 && this.#used <= this.max * LOW; left--) this.#waiting.shift()?.()
+    })
   }
 }

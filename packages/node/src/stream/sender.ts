@@ -6,8 +6,8 @@ import { LinkedList } from '../linked-list.ts'
 import { free } from '../memory.ts'
 import type { PeerId } from '../peer-id.ts'
 import type { SessionPort } from '../session-port.ts'
+import type { Budget } from './budget.ts'
 import type { Counts } from './counts.ts'
-import type { Kept } from './kept.ts'
 import type { Abandoned, Outbox, SessionStart } from './outbox.ts'
 import { Writer } from './writer.ts'
 
@@ -42,7 +42,7 @@ export interface SenderOptions {
   /** How many calls may wait. */
   readonly waitingMax: number
   /** What is kept for the peer on all names together: each sender adds and subtracts its own. */
-  readonly kept: Kept
+  readonly kept: Budget
   /** While the peer is away: whether more may be kept for it. */
   roomWhileAway(): boolean
   /** While the peer is away and there is no room: whether to reject instead of waiting. */
@@ -253,7 +253,7 @@ export class Sender {
 
   #account(): void {
     const { cost } = this.#outbox
-    this.#options.kept.add(cost - this.#accounted)
+    this.#options.kept.charge(cost - this.#accounted, cost - this.#accounted)
     this.#accounted = cost
   }
 

@@ -3,8 +3,8 @@ import type { Clock } from '../clock.ts'
 import { type ErrorCode, GlueberryError } from '../errors.ts'
 import type { PeerId } from '../peer-id.ts'
 import type { Due, SessionPort, StreamsPort } from '../session-port.ts'
+import type { Budget } from './budget.ts'
 import type { Counts } from './counts.ts'
-import type { Kept } from './kept.ts'
 import { Outbox } from './outbox.ts'
 import type { Receiver } from './receiver.ts'
 import { Sender, type SendOptions } from './sender.ts'
@@ -27,7 +27,7 @@ export interface TrafficOptions {
   readonly rejectWhenFull: boolean
   readonly waitingMax: number
   /** What is kept for this peer, on all names. */
-  readonly kept: Kept
+  readonly kept: Budget
   undelivered(name: string, from: number, count: number): void
   readonly counts: Counts
   /** A call of `send` waits on this name. */
