@@ -1,3 +1,4 @@
+import { nextTick } from 'node:process'
 import type { Clock } from '../clock.ts'
 import { LinkedList } from '../linked-list.ts'
 
@@ -15,12 +16,13 @@ const SLOW = SLICE / LOOK_EVERY
 
 /**
  * Shares the event loop among those that have many messages to work on at once: readers, handlers, iterators. All of
- * them together work for one slice; a worker that is not done waits for a slice of its own, in turn.
+ * them together work for one slice in each turn of the event loop. Those that are not done then go first in the next one,
+ * in turn.
  */
 export class LoopShare {
   readonly #clock: Clock
   readonly #waiting = new LinkedList<{ readonly worker: object; resume(): void }>()
-  #turn: object | undefined // the worker that this slice was given to, if one has waited for it
+  #turn: object | undefined // the worker that was resumed last, until the next one is
   #ends = 0 // of the slice in progress, by `clock.elapsed`
   #inSlice = false // until the next turn of the event loop
   #turnComes = false // a turn is scheduled
@@ -38,9 +40,20 @@ export class LoopShare {
     return this.#messages >= this.#lookAfter && this.#look()
   }
 
-  /** Whether a worker that begins now waits behind others: unless this slice is its own. */
+  /**
+   * Whether a worker that brings messages waits behind others: unless it has waited itself. One that takes messages does
+   * not: the sooner they are taken, the less they cost.
+   */
   crowded(worker: object): boolean {
     return !this.#waiting.empty && this.#turn !== worker
+  }
+
+  /**
+   * Resolves when everyone who was woken has run. A reader that brings more before the application has taken what is
+   * there makes messages that live long enough to be moved by the garbage collector: twice the CPU with 16 peers.
+   */
+  pause(): Promise<void> {
+    return new Promise((resolve) => nextTick(resolve))
   }
 
   /** Calls back when it is the worker's turn. */
@@ -76,7 +89,7 @@ export class LoopShare {
     this.#schedule()
   }
 
-  /** The next turn of the event loop ends the slice, and gives one to the caller that has waited longest. */
+  /** The next turn of the event loop ends the slice, and gives one to those that wait. */
   #schedule(): void {
     if (this.#turnComes) return
     this.#turnComes = true
@@ -85,11 +98,17 @@ export class LoopShare {
       this.#inSlice = false
       this.#messages = 0
       this.#lookAfter = FIRST_LOOK
-      const next = this.#waiting.shift()
-      this.#turn = next?.worker
-      if (next === undefined) return
-      this.#begin(this.#clock.elapsed())
-      next.resume()
+      if (!this.#waiting.empty) this.#begin(this.#clock.elapsed())
+      this.#resumeNext()
     })
+  }
+
+  /** Resumes the one that has waited longest, and after it the next one, until the slice is over. */
+  #resumeNext(): void {
+    const next = this.#waiting.empty || this.#clock.elapsed() >= this.#ends ? undefined : this.#waiting.shift()
+    this.#turn = next?.worker
+    if (next === undefined) return
+    next.resume()
+    nextTick(() => this.#resumeNext()) // after the microtasks: those that take what it has brought have taken it
   }
 }

@@ -92,7 +92,6 @@ export class Delivery {
         this.#checkIdle()
       },
       worked: () => share.worked(),
-      crowded: () => share.crowded(loop),
       turn: (resume) => share.wait(loop, resume),
       later: (task, delay) => clock.setTimer(task, delay),
       putBack: (inbox, message) => {

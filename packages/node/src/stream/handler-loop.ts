@@ -26,8 +26,6 @@ interface HandlerSource {
   release(): void
   /** One more message was worked on; whether the loop must wait for its turn. */
   worked(): boolean
-  /** Whether others wait for theirs. */
-  crowded(): boolean
   turn(resume: () => void): void
   later(task: () => void, delay: number): Cancellable
   /** It was not handled: another consumer may take it, of this program or of the next one. */
@@ -93,7 +91,6 @@ export class HandlerLoop implements Closable, Consumer {
 
   wake(): void {
     if (this.#pumping || this.#awaitsTurn || this.#ended) return
-    if (this.#source.crowded()) return this.#awaitTurn()
     this.#run()
   }
 

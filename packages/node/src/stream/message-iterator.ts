@@ -25,7 +25,7 @@ export class MessageIterator implements Subscription<Message>, Consumer {
     if (this.#ended) return Promise.resolve(DONE)
     if (this.#waiting.empty && !this.#awaitsTurn) {
       // A loop over messages that are here already would otherwise never let anybody else run.
-      if (this.#loop.worked() || this.#loop.crowded(this)) this.#awaitTurn()
+      if (this.#loop.worked()) this.#awaitTurn()
       else {
         const value = this.#source.take()
         if (value !== undefined) return Promise.resolve({ done: false, value })

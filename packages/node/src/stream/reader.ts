@@ -63,6 +63,9 @@ interface Frames {
   readonly receivedAt: number
 }
 
+/** So many messages are brought before those that take them have run. */
+const UNSEEN_MAX = 256
+
 /** The parser of one data stream. */
 class DataReader {
   readonly #options: ReaderOptions
@@ -70,6 +73,7 @@ class DataReader {
   readonly #watch: RecordWatch
   #inbox: Inbox | undefined
   #finished = false
+  #unseen = 0 // messages that it has brought since those that take them could last run
   #frames: Frames | undefined // of a record that its slice of the event loop did not suffice for
 
   constructor(options: ReaderOptions) {
@@ -111,6 +115,10 @@ class DataReader {
       const frames = { record, cursor: new FrameCursor(plaintext), receivedAt: clock.now() }
       this.#frames = frames
       if (loop.crowded(this) || !this.#readFrames(frames)) return loop.turn(this)
+      if (this.#unseen >= UNSEEN_MAX) {
+        this.#unseen = 0
+        return loop.pause()
+      }
     }
     return undefined
   }
@@ -163,6 +171,7 @@ class DataReader {
         this.#frames = undefined
         record.close()
       }
+      this.#unseen += messages
       if (this.#inbox !== undefined && messages > 0) sink.arrived(this.#inbox, messages, bytes, redelivered)
     }
     return this.#frames === undefined
