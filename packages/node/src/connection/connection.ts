@@ -62,7 +62,7 @@ const NO_MEMORY: Refusal = { code: 'busy', reason: 'it has no memory for another
 const COOLING_DOWN: Refusal = { code: 'cooldown', reason: 'it was refused a short while ago' }
 
 /** The way to one peer: its state, its sessions, and the attempts to have one. */
-export class PeerConnection implements SessionOwner {
+export class PeerConnection implements SessionOwner<Session> {
   readonly #options: ConnectionOptions
   readonly #attempts: Attempts
   readonly #sessions: SessionSet<Session>

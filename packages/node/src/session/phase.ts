@@ -10,7 +10,7 @@ interface Keying {
 }
 
 /** SETUP has been sent, and the peer's is awaited. */
-export interface SettingUp {
+interface SettingUp {
   readonly name: 'setting up'
   readonly keys: SessionKeys
   readonly own: Setup
@@ -45,7 +45,7 @@ export interface Established {
 export type Living = Keying | SettingUp | Deciding | Established
 
 /** It is over. */
-export interface Ended {
+interface Ended {
   readonly name: 'ended'
   readonly end: SessionEnd
   /** The phase in which it ended; its keys are zeroed. */

@@ -7,7 +7,6 @@ import type { PeerId } from '../peer-id.ts'
 import type { StreamsPort } from '../session-port.ts'
 import type { HandshakePeer, Verdict } from './application-handshake.ts'
 import type { SessionEnd } from './endings.ts'
-import type { Session } from './session.ts'
 
 /** What every session of a node is made with. */
 export interface SessionContext {
@@ -30,7 +29,7 @@ export interface SessionContext {
 }
 
 /** What a session tells its owner, each after its own state is complete. */
-export interface SessionOwner {
+export interface SessionOwner<Session> {
   /** What this side says in SETUP. */
   setup(): Setup
   /** Why an authenticated peer of our network is not wanted all the same; asked of inbound sessions. */

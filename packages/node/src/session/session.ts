@@ -43,7 +43,7 @@ export class Session implements SessionPort {
   /** The session whose keys this one renews. */
   readonly renews: Session | undefined
   readonly #context: SessionContext
-  readonly #owner: SessionOwner
+  readonly #owner: SessionOwner<Session>
   readonly #channel: ControlChannel
   readonly #duties: ControlDuties
   readonly #heartbeat: Heartbeat
@@ -57,7 +57,7 @@ export class Session implements SessionPort {
   #partial = 0 // bytes of a control record that is not whole
   readonly #outcome = Promise.withResolvers<boolean>()
 
-  constructor(link: Link, stream: ByteStream, context: SessionContext, owner: SessionOwner, renews?: Session) {
+  constructor(link: Link, stream: ByteStream, context: SessionContext, owner: SessionOwner<Session>, renews?: Session) {
     this.link = link
     this.renews = renews
     this.peerId = link.peerId
