@@ -1,12 +1,23 @@
 import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { type AddressInfo, connect, createServer } from 'node:net'
 import { defaultCrypto } from '@chainsafe/libp2p-noise/crypto'
 import { pair } from '@glueberry/testkit'
 import type { MessageStream, MultiaddrConnection, Stream } from '@libp2p/interface'
 import { expect, test } from 'vitest'
+import { systemClock } from '../src/clock.ts'
 import type { Logger } from '../src/index.ts'
 import { type Change, Changes } from '../src/libp2p/changes/changes.ts'
 import { noiseCrypto } from '../src/libp2p/changes/noise-crypto.ts'
-import { announceHalves, awaitLengths, gatherWrites, leaveNoTimer, widenWindow } from '../src/libp2p/changes/speed.ts'
+import {
+  announceHalves,
+  awaitLengths,
+  gatherWrites,
+  leaveNoTimer,
+  READ_MAX,
+  readInTurns,
+  widenWindow,
+} from '../src/libp2p/changes/speed.ts'
 
 // What is changed inside libp2p's packages relies on what they do not export. Another version may not have it.
 
@@ -30,6 +41,10 @@ test('every change fits the versions in use', async () => {
 const ADDRESS = '/ip4/127.0.0.1/tcp/1'
 test.each<[Change, (changes: Changes) => void]>([
   ['gathered writes', (changes) => gatherWrites({ remoteAddr: ADDRESS } as never as MultiaddrConnection, changes)],
+  [
+    'reads in turns',
+    (changes) => readInTurns({ remoteAddr: ADDRESS } as never as MultiaddrConnection, systemClock, changes),
+  ],
   ['halved window updates', (changes) => announceHalves({} as Stream, changes)],
   ['wide windows', (changes) => widenWindow({} as Stream, changes)],
   ['frame lengths', (changes) => awaitLengths({} as MessageStream, changes)],
@@ -40,6 +55,30 @@ test.each<[Change, (changes: Changes) => void]>([
   apply(changes)
   expect(changes.missing).toEqual([change])
   expect(told).toEqual([{ change, effect: expect.any(String) }])
+})
+
+test('a busy socket is read for no more than a little above READ_MAX in a turn of the event loop', async () => {
+  const server = createServer((socket) => void socket.end(new Uint8Array(20 * READ_MAX))).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const socket = connect((server.address() as AddressInfo).port, '127.0.0.1')
+  const { changes } = make()
+  let [inThisTurn, most, total] = [0, 0, 0]
+  const turn = (): void => {
+    inThisTurn = 0
+    if (!socket.closed) setImmediate(turn)
+  }
+  turn()
+  socket.on('data', ({ byteLength }) => {
+    total += byteLength
+    inThisTurn += byteLength
+    most = Math.max(most, inThisTurn)
+  })
+  readInTurns({ remoteAddr: ADDRESS, socket } as never as MultiaddrConnection, systemClock, changes)
+  await once(socket, 'close')
+  server.close()
+  expect(total).toBe(20 * READ_MAX)
+  expect(most).toBeLessThanOrEqual(READ_MAX + 2 * 65_536)
+  expect(changes.missing).toEqual([])
 })
 
 test('a length of a Noise frame that has not come is awaited without an error', () => {

@@ -1,7 +1,7 @@
 import { noise } from '@chainsafe/libp2p-noise'
 import { yamux } from '@chainsafe/libp2p-yamux'
 import { privateKeyFromRaw } from '@libp2p/crypto/keys'
-import type { Connection, ConnectionGater, Stream } from '@libp2p/interface'
+import type { Connection, ConnectionGater, MultiaddrConnection, Stream } from '@libp2p/interface'
 import { type TCPSocketOptions, tcp } from '@libp2p/tcp'
 import { multiaddr } from '@multiformats/multiaddr'
 import { createLibp2p, type Libp2p, type Libp2pOptions } from 'libp2p'
@@ -24,7 +24,7 @@ import {
 import { Changes } from './changes/changes.ts'
 import { guardConnections, guardEncrypter, guardMuxer, YAMUX_FRAME_MAX, YAMUX_WINDOW_MAX } from './changes/guard.ts'
 import { noiseCrypto } from './changes/noise-crypto.ts'
-import { gatherWrites, leaveNoTimer, SOCKET_QUEUE } from './changes/speed.ts'
+import { gatherWrites, leaveNoTimer, readInTurns, SOCKET_QUEUE } from './changes/speed.ts'
 import { Libp2pLink } from './link.ts'
 import { Libp2pByteStream, type StreamOptions } from './stream.ts'
 
@@ -213,14 +213,19 @@ export class Libp2pHost implements Host {
         return false
       },
       denyInboundEncryptedConnection: (peerId, connection) => {
-        gatherWrites(connection, this.#changes)
+        this.#quicken(connection)
         return peerId.type !== 'Ed25519' || !handlers.admitsPeer(parsePeerId(String(peerId)))
       },
       denyOutboundEncryptedConnection: (peerId, connection) => {
-        gatherWrites(connection, this.#changes)
+        this.#quicken(connection)
         return peerId.type !== 'Ed25519'
       },
     }
+  }
+
+  #quicken(connection: MultiaddrConnection): void {
+    gatherWrites(connection, this.#changes)
+    readInTurns(connection, this.#options.clock, this.#changes)
   }
 
   #accept(then: (link: Libp2pLink, stream: ByteStream) => void): (stream: Stream, connection: Connection) => void {

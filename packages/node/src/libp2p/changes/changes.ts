@@ -3,6 +3,7 @@ import type { Logger } from '../../observe/logger.ts'
 /** What this library changes inside libp2p's packages, and what is lost where that is not possible. */
 const EFFECTS = {
   'gathered writes': 'each encrypted frame is three writes to its socket',
+  'reads in turns': 'one busy socket is read for 2 MiB before anything else has its turn',
   'halved window updates': 'each frame that comes is answered with one',
   'wide windows': 'a stream begins with the small window of yamux',
   'noise buffers': 'what Noise has decrypted is copied once more',

@@ -1,4 +1,5 @@
 import type { MessageStream, MultiaddrConnection, Stream } from '@libp2p/interface'
+import type { Clock } from '../../clock.ts'
 import { freeWhole, readBySocket } from '../../memory.ts'
 import type { Changes } from './changes.ts'
 
@@ -18,6 +19,9 @@ interface Socket {
   uncork(): void
   write(piece: Uint8Array, done: (error?: Error | null) => void): boolean
   prependListener(event: 'data', listener: (chunk: Uint8Array) => void): void
+  on(event: 'data', listener: (chunk: Uint8Array) => void): void
+  pause(): void
+  resume(): void
   readonly writableNeedDrain: boolean
 }
 
@@ -45,6 +49,32 @@ export function gatherWrites(connection: MultiaddrConnection, changes: Changes):
     socket.uncork()
     return { sentBytes, canSendMore: !socket.writableNeedDrain }
   }
+}
+
+/** So much is read from one socket before others have a turn, in bytes. */
+export const READ_MAX: number = 256 * 1024
+
+/**
+ * libuv reads up to 2 MiB from a busy socket before it looks at the next one, and at timers. With several busy ones a turn
+ * of the event loop would last for longer than a slice of `LoopShare`, and what is read meanwhile grow old in memory. What
+ * a socket does not read waits in the kernel, and slows its sender.
+ */
+export function readInTurns(connection: MultiaddrConnection, clock: Clock, changes: Changes): void {
+  if (!TCP_ADDRESS.test(String(connection.remoteAddr))) return
+  const tcp = connection as unknown as { readonly socket?: Partial<Socket>; readonly readStatus?: string }
+  const { socket } = tcp
+  if (socket?.pause === undefined || socket.on === undefined) return changes.miss('reads in turns')
+  const { pause, resume } = socket as Socket
+  let read = 0
+  socket.on('data', ({ byteLength }) => {
+    read += byteLength
+    if (read < READ_MAX) return
+    read = 0
+    pause.call(socket)
+    clock.setImmediate(() => {
+      if (tcp.readStatus !== 'paused') resume.call(socket)
+    })
+  })
 }
 
 /**
