@@ -9,7 +9,12 @@ const source = (name: string): string => fileURLToPath(new URL(`../src/${name}.t
 test.each([
   [
     'event-fan-out',
-    [/^alice has 1 session/, /^alice has 0 session/, /^0 events dropped; seen: connected, established, disconnected,/],
+    [
+      /^alice has 1 session/,
+      /^the first to come is bob: true$/,
+      /^alice has 0 session/,
+      /^0 events dropped; seen: connected, established, disconnected,/,
+    ],
   ],
   ['router', [/^hello, world$/, /^1\+2\+3 = 6$/]],
   ['worker-pool', [/^40 jobs done, at most 4 at once, complete: true$/]],
