@@ -50,7 +50,7 @@ export interface StreamsPort {
   detach(orderly: boolean): void
   /** Whether they brought anything. */
   acknowledge(acknowledgements: readonly Acknowledgement[]): boolean
-  /** Messages that were consumed there without success; returns whether it was to tell of one. */
+  /** Messages that were consumed there without success; returns whether one was sent to be confirmed, and this is the first word of it. */
   failed(failures: readonly Failure[]): boolean
   /** The peer accepts these names no longer. */
   withdrawn(names: readonly string[]): void

@@ -501,3 +501,29 @@ describe('dials', () => {
     silent.close()
   })
 })
+
+test('all who wait for a slice are resumed in it, each when those that it has woken have run; consumers need not wait', async () => {
+  const turns: (() => void)[] = []
+  const clock = new SimulatedClock()
+  clock.setImmediate = (task) => void turns.push(task)
+  const share = new LoopShare(clock)
+  const log: string[] = []
+  const worker = (name: string): object => {
+    const it = { name }
+    void share.turn(it).then(async () => {
+      log.push(`${name} ${share.crowded(it)}`)
+      await null
+      log.push(`${name} is consumed`)
+    })
+    return it
+  }
+  const [first] = [worker('first'), worker('second'), worker('third')]
+  expect(share.crowded({})).toBe(true)
+  expect(share.crowded(first as object)).toBe(true)
+  turns.shift()?.() // and not the one after it
+  await share.pause()
+  await share.pause()
+  await share.pause()
+  expect(log).toEqual(['first', 'second', 'third'].flatMap((name) => [`${name} false`, `${name} is consumed`]))
+  expect(share.crowded({})).toBe(false)
+})

@@ -296,3 +296,17 @@ test('messages of a restarted sender count anew; those of its earlier life make 
   expect(inbox.position).toEqual({ received: 1, consumed: 1 })
   expect(inbox.held).toBe(0)
 })
+
+test('while draining, a receiver tells at once only of what moves its position', () => {
+  const settled = (frozen: boolean): string[] => {
+    const { inbox } = new World()
+    const record = new OpenedRecord(new Uint8Array(FIRST_WINDOW))
+    inbox.open({ name: 'x', firstSequence: 1, redeliveredThrough: 0 })
+    inbox.message(record, 0, 1, true, 0)
+    inbox.message(record, 0, FIRST_WINDOW / 4, true, 0) // its room is worth telling of
+    const [first, second] = [inbox.take(), inbox.take()] as [ReceivedMessage, ReceivedMessage]
+    return [inbox.settle(second, false, frozen), inbox.settle(first, false, frozen)]
+  }
+  expect(settled(false)).toEqual(['now', 'now'])
+  expect(settled(true)).toEqual(['soon', 'now'])
+})

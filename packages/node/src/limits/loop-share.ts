@@ -4,15 +4,19 @@ import { LinkedList } from '../linked-list.ts'
 
 /**
  * Work goes on for so long at a time, in milliseconds; then timers, sockets and the others have their turn. That is more
- * than libuv itself reads from one busy socket without a turn (2 MiB): a slice that ends in the midst of that gives nobody
- * a turn, and lets what is read meanwhile grow old in memory (with 2 ms a flood of small messages took 1.5 times the CPU,
- * with 20 ms up to 1.3 times; measured with `npm run bench`).
+ * than what some dozens of busy sockets bring in a turn (`readInTurns`): a slice that ends in the midst of that gives
+ * nobody a turn, and lets what is read meanwhile grow old in memory.
  */
 const SLICE = 50
 /** After so many messages at the latest the time is looked at: before a slice has begun, and in it. */
 const [FIRST_LOOK, LOOK_EVERY] = [16, 256]
 /** A message that takes longer is slow, in milliseconds: after it the time is looked at again. */
 const SLOW = SLICE / LOOK_EVERY
+
+/** Calls when no microtask is left. `nextTick` alone does so only from within a microtask: otherwise ticks go first. */
+function afterMicrotasks(callback: () => void): void {
+  queueMicrotask(() => nextTick(callback))
+}
 
 /**
  * Shares the event loop among those that have many messages to work on at once: readers, handlers, iterators. All of
@@ -53,7 +57,7 @@ export class LoopShare {
    * there makes messages that live long enough to be moved by the garbage collector: twice the CPU with 16 peers.
    */
   pause(): Promise<void> {
-    return new Promise((resolve) => nextTick(resolve))
+    return new Promise(afterMicrotasks)
   }
 
   /** Calls back when it is the worker's turn. */
@@ -109,6 +113,6 @@ export class LoopShare {
     this.#turn = next?.worker
     if (next === undefined) return
     next.resume()
-    nextTick(() => this.#resumeNext()) // after the microtasks: those that take what it has brought have taken it
+    afterMicrotasks(() => this.#resumeNext()) // those that take what it has brought have then taken it
   }
 }

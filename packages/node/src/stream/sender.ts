@@ -183,7 +183,7 @@ export class Sender {
     return this.#outbox.progress > before
   }
 
-  /** The peer's application has consumed a message without success. Returns whether it was to tell of that. */
+  /** The peer's application has consumed a message without success. Returns whether it was sent to be confirmed, and this is the first word of it. */
   failed(sequence: number): boolean {
     const { peerId, name } = this.#options
     const text = `a handler of ${peerId} failed on message ${sequence} of ${JSON.stringify(name)}`
@@ -253,7 +253,8 @@ export class Sender {
 
   #account(): void {
     const { cost } = this.#outbox
-    this.#options.kept.charge(cost - this.#accounted, cost - this.#accounted)
+    const change = cost - this.#accounted
+    this.#options.kept.charge(change, change)
     this.#accounted = cost
   }
 

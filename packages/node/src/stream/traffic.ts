@@ -168,11 +168,11 @@ export class Traffic implements StreamsPort {
     return resumed
   }
 
-  /** The peer's application has consumed these without success. Returns whether it was to tell of one. */
+  /** The peer's application has consumed these without success. Returns whether one of them was sent to be confirmed, and this is the first word of it. */
   failed(failures: readonly Failure[]): boolean {
-    let waited = false
-    for (const { name, sequence } of failures) waited = this.#senders.get(name)?.failed(sequence) === true || waited
-    return waited
+    let news = false
+    for (const { name, sequence } of failures) news = this.#senders.get(name)?.failed(sequence) === true || news
+    return news
   }
 
   /** The peer accepts these names no longer: what is kept for them is given up. */

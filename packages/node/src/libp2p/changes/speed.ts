@@ -62,17 +62,16 @@ export const READ_MAX: number = 128 * 1024
 export function readInTurns(connection: MultiaddrConnection, clock: Clock, changes: Changes): void {
   if (!TCP_ADDRESS.test(String(connection.remoteAddr))) return
   const tcp = connection as unknown as { readonly socket?: Partial<Socket>; readonly readStatus?: string }
-  const { socket } = tcp
-  if (socket?.pause === undefined || socket.on === undefined) return changes.miss('reads in turns')
-  const { pause, resume } = socket as Socket
+  if (tcp.socket?.pause === undefined || tcp.socket.resume === undefined) return changes.miss('reads in turns')
+  const socket = tcp.socket as Socket
   let read = 0
   socket.on('data', ({ byteLength }) => {
     read += byteLength
     if (read < READ_MAX) return
     read = 0
-    pause.call(socket)
+    socket.pause()
     clock.setImmediate(() => {
-      if (tcp.readStatus !== 'paused') resume.call(socket)
+      if (tcp.readStatus !== 'paused') socket.resume()
     })
   })
 }
