@@ -244,10 +244,10 @@ test('that the peer has forgotten is not forgotten here when the session that te
   traffic.detach(false)
 
   receiver.begin(new Uint8Array(16))
-  budget.charge(1000, 0) // another peer took what there was
+  budget.add(1000, 0) // another peer took what there was
   expect(() => traffic.attach(session().port, ready(2))).toThrow('no memory')
   traffic.detach(false)
-  budget.charge(-1000, 0)
+  budget.add(-1000, 0)
   const third = begin(2)
   await turns(clock)
   expect(third).toEqual(['OPEN 1 marked', 'a'])

@@ -13,7 +13,7 @@ import { Blocklist } from '../src/peers/blocklist.ts'
 import { printable } from '../src/printable.ts'
 import { Heartbeat } from '../src/session/heartbeat.ts'
 import { NumberWindow } from '../src/session/number-window.ts'
-import { Budget } from '../src/stream/budget.ts'
+import { Account, Budget } from '../src/stream/budget.ts'
 import { RecordWatch, splitRecords } from '../src/transport/records.ts'
 import type { Link } from '../src/transport/transport.ts'
 
@@ -222,12 +222,13 @@ test('numbers of streams may come in any order within 256, each once', () => {
 
 test('a budget never exceeds its own nor its parent’s limit', () => {
   const node = new Budget(100)
-  const [a, b] = [new Budget(80, node), new Budget(80, node)]
-  expect(a.reserve(70)).toBe(true)
-  expect(b.reserve(40)).toBe(false)
+  const [of, b] = [new Budget(80, node), new Budget(80, node)]
+  const [first, second] = [new Account(of), new Account(b)]
+  expect(first.reserve(70)).toBe(true)
+  expect(second.reserve(40)).toBe(false)
   expect([b.left, node.used]).toEqual([30, 70])
-  expect(b.reserve(30)).toBe(true)
-  a.charge(-70, 0)
+  expect(second.reserve(30)).toBe(true)
+  first.set(0, 0)
   expect([node.used, b.left]).toEqual([30, 50])
 })
 

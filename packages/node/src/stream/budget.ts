@@ -32,19 +32,12 @@ export class Budget {
     return Math.max(0, Math.min(this.max - this.#used, this.#parent?.left ?? Number.POSITIVE_INFINITY))
   }
 
-  /** Takes `amount`, or nothing and returns false. */
-  reserve(amount: number): boolean {
-    if (amount > this.left) return false
-    this.charge(amount, 0)
-    return true
-  }
-
-  /** Counts what is there already, and how much of it is held rather than promised; negative when it goes. */
-  charge(amount: number, held: number): void {
-    this.#used += amount
+  /** Counts so much more as used, and so much more of it as held rather than promised; negative when it goes. */
+  add(used: number, held: number): void {
+    this.#used += used
     this.#held += held
-    this.#parent?.charge(amount, held)
-    if (amount < 0) this.#rouse()
+    this.#parent?.add(used, held)
+    if (used < 0) this.#rouse()
   }
 
   /** Whether so much more stays within this part of the limits. */
@@ -70,5 +63,32 @@ export class Budget {
       this.#rouses = false
       for (let left = this.#waiting.size; left > 0 && this.#used <= this.max * LOW; left--) this.#waiting.shift()?.()
     })
+  }
+}
+
+/** What one user of a budget counts in it. */
+export class Account {
+  readonly #budget: Budget
+  #used = 0
+  #held = 0
+
+  constructor(budget: Budget) {
+    this.#budget = budget
+  }
+
+  /** So much is used now, and of it so much is held rather than promised. */
+  set(used: number, held: number): void {
+    const [moreUsed, moreHeld] = [used - this.#used, held - this.#held]
+    if (moreUsed === 0 && moreHeld === 0) return
+    this.#used = used
+    this.#held = held
+    this.#budget.add(moreUsed, moreHeld)
+  }
+
+  /** Promises `amount` more, or nothing and returns false. */
+  reserve(amount: number): boolean {
+    if (amount > this.#budget.left) return false
+    this.set(this.#used + amount, this.#held)
+    return true
   }
 }

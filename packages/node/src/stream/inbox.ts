@@ -2,6 +2,8 @@ import { FAILED_MAX, MESSAGE_OVERHEAD, type Open, type Position } from '@glueber
 import { GlueberryError } from '../errors.ts'
 import { freeWhole } from '../memory.ts'
 import type { PeerId } from '../peer-id.ts'
+import { Account, type Budget } from './budget.ts'
+import { InFlight } from './in-flight.ts'
 import { ReceivedMessage } from './message.ts'
 import type { OpenedRecord } from './opened-record.ts'
 
@@ -14,8 +16,8 @@ export interface InboxOptions {
   readonly received: number
   readonly messageSize: number
   readonly windowMax: number
-  /** Takes so much more of the budget, or nothing and returns false. */
-  reserve(amount: number): boolean
+  /** Of the peer. */
+  readonly budget: Budget
 }
 
 /** How many parts a message may have: each costs memory of its own, which no credit counts. */
@@ -34,12 +36,13 @@ export class Inbox {
   readonly peerId: PeerId
   readonly name: string
   readonly #options: InboxOptions
+  readonly #account: Account
   #queue: ReceivedMessage[] = []
   #first = 0 // index of the oldest in the queue
   #old = 0 // how many of the queue, from the front, are of an earlier instance of the sender
-  /** Taken and not yet settled, in order of sequence. */
-  readonly #inFlight = new Set<ReceivedMessage>()
-  /** Those of them that are of an earlier instance. */
+  /** Taken and not yet settled. */
+  readonly #inFlight = new InFlight()
+  /** Those that are of earlier instances of the sender: their sequences say nothing. */
   readonly #oldInFlight = new Set<ReceivedMessage>()
   /** Messages whose sender waits for their consumption. */
   readonly #confirms = new Set<ReceivedMessage>()
@@ -60,12 +63,14 @@ export class Inbox {
   #withdrawn = false
   // Of the present session; no window means no session.
   #window = 0
+  #established = false // before, nothing is reserved for it
   #arrived = 0
   #limit = 0
   #taken = 0 // cost taken since the window last grew
 
   constructor(options: InboxOptions) {
     this.#options = options
+    this.#account = new Account(options.budget)
     this.peerId = options.peerId
     this.name = options.name
     this.#instance = hex(options.instance)
@@ -80,7 +85,7 @@ export class Inbox {
 
   /** Messages that are taken and not settled. */
   get inFlight(): number {
-    return this.#inFlight.size
+    return this.#inFlight.size + this.#oldInFlight.size
   }
 
   /** Cost of everything that is here: waiting, in handlers, half received. */
@@ -92,11 +97,6 @@ export class Inbox {
   get longestRecord(): number {
     const room = Math.max(0, this.#limit - this.#arrived)
     return room + room / 256 + FRAMING * (PARTS_EXTRA + this.#options.messageSize / PART_USUAL)
-  }
-
-  /** What counts against the budgets: what is held or promised. */
-  get charge(): number {
-    return Math.max(this.#window, this.held)
   }
 
   /** Whether there is hardly room for more in this session. */
@@ -125,16 +125,16 @@ export class Inbox {
     this.#untold = []
     this.#confirms.clear() // who waited for these is gone
     this.#old = this.waiting
-    for (const message of this.#inFlight) this.#oldInFlight.add(message)
+    for (const message of this.#inFlight.drain()) this.#oldInFlight.add(message)
     this.#received = 0
     this.#consumed = 0
   }
 
   /** The name is accepted no longer: what is here is dropped, and what still comes in this session is thrown away. */
   withdraw(): void {
-    this.clear()
     this.#window = 0
     this.#withdrawn = true
+    this.clear()
   }
 
   /** Thrown away; but nobody sends more of that than its credit either. */
@@ -151,15 +151,30 @@ export class Inbox {
     this.#arrived = 0
     this.#taken = 0
     this.#limit = Math.max(0, this.#window - this.#held)
+    this.recount()
     return this.#limit
+  }
+
+  /** The session is established: its window is reserved. */
+  establish(): void {
+    this.#established = true
+    this.recount()
   }
 
   /** The session is over: nothing is promised any more, and half a message is nothing. */
   detach(): void {
     this.#window = 0
+    this.#established = false
     this.#untold = [] // READY tells them
     this.#partial = 0
     this.#dropParts()
+    this.recount()
+  }
+
+  /** Counts in the budgets what is here, and what is promised. Messages that come are counted when it is called. */
+  recount(): void {
+    const { held } = this
+    this.#account.set(this.#established ? Math.max(this.#window, held) : held, held)
   }
 
   /**
@@ -181,7 +196,9 @@ export class Inbox {
 
   /** So many bytes of a record are here that is not whole. */
   partial(bytes: number): void {
+    if (this.#withdrawn) return
     this.#partial = bytes
+    this.recount()
   }
 
   /** Part of a message. @throws GlueberryError `PROTOCOL` above the credit or the size limit */
@@ -234,16 +251,15 @@ export class Inbox {
     if (this.#old > 0) {
       this.#old--
       this.#oldInFlight.add(message)
-    }
-    this.#inFlight.add(message)
+    } else this.#inFlight.push(message)
     return message
   }
 
   /** It was taken, and not consumed: it is the next one to be taken again, of those behind it. */
   putBack(message: ReceivedMessage): void {
-    if (!this.#inFlight.delete(message)) return
+    const old = this.#oldInFlight.size > 0 && this.#oldInFlight.delete(message)
+    if (!old && !this.#inFlight.remove(message)) return
     let at = this.#first
-    const old = this.#oldInFlight.delete(message)
     const end = old ? this.#first + this.#old : this.#queue.length
     if (!old) at += this.#old
     while (at < end && (this.#queue[at] as ReceivedMessage).sequence < message.sequence) at++
@@ -257,9 +273,9 @@ export class Inbox {
    * charges for the rest. `failed`: without success; `frozen`: no more credit is given.
    */
   settle(message: ReceivedMessage, failed: boolean, frozen: boolean): 'now' | 'soon' {
-    if (!this.#inFlight.delete(message)) return 'soon'
-    const { cost, sequence } = message
     const old = this.#oldInFlight.size > 0 && this.#oldInFlight.delete(message)
+    if (!old && !this.#inFlight.remove(message)) return 'soon'
+    const { cost, sequence } = message
     if (failed && !old && this.#confirms.has(message)) {
       this.#failed = [...this.#failed, sequence].slice(-FAILED_MAX)
       this.#untold.push(sequence)
@@ -269,6 +285,7 @@ export class Inbox {
     const consumed = this.#consumed
     this.#moveConsumed()
     this.#growWindow()
+    this.recount()
     const awaited = this.#confirms.size > 0 && this.#confirms.delete(message)
     if (awaited && this.#consumed > consumed) return 'now'
     return this.#grants(frozen) && this.#grantable - this.#limit >= this.#window / 4 ? 'now' : 'soon'
@@ -285,12 +302,13 @@ export class Inbox {
     this.#queue = []
     this.#first = 0
     this.#old = 0
-    this.#inFlight.clear()
+    this.#inFlight.drain()
     this.#oldInFlight.clear()
     this.#confirms.clear()
     this.#dropParts()
     this.#partial = 0
     this.#held = 0
+    this.recount()
   }
 
   #grants(frozen: boolean): boolean {
@@ -302,11 +320,11 @@ export class Inbox {
   }
 
   #growWindow(): void {
-    const { windowMax, reserve } = this.#options
-    if (this.#window === 0 || this.#window >= windowMax || this.#taken < this.#window) return
+    const { windowMax } = this.#options
+    if (!this.#established || this.#window >= windowMax || this.#taken < this.#window) return
     this.#taken = 0
     const more = Math.min(this.#window, windowMax - this.#window)
-    if (reserve(more)) this.#window += more
+    if (this.#account.reserve(more)) this.#window += more
   }
 
   /** Checks size and credit before anything is kept. */
@@ -341,8 +359,7 @@ export class Inbox {
 
   #moveConsumed(): void {
     if (this.#old > 0 || this.#oldInFlight.size > 0) return // an earlier instance's come first: they say nothing about this one's
-    const [oldest] = this.#inFlight
-    const next = oldest ?? this.#queue[this.#first]
+    const next = this.#inFlight.oldest ?? this.#queue[this.#first]
     this.#consumed = next === undefined ? this.#received : next.sequence - 1
   }
 

@@ -3,7 +3,7 @@ import type { Cancellable, Clock } from '../clock.ts'
 import { GlueberryError } from '../errors.ts'
 import type { PeerId } from '../peer-id.ts'
 import type { Due, SessionPort } from '../session-port.ts'
-import type { Budget } from './budget.ts'
+import { Account, type Budget } from './budget.ts'
 import type { Counts } from './counts.ts'
 import { Inbox } from './inbox.ts'
 import type { ReceivedMessage } from './message.ts'
@@ -44,41 +44,42 @@ interface SenderRecord {
   memory: Uint8Array
 }
 
+interface Session {
+  readonly firstWindow: number
+  readonly names: Set<string>
+  /** Names that were promised a first window and have no inbox yet. */
+  readonly unused: Set<string>
+  readonly opened: Set<string>
+  /** Names that were accepted earlier in this session. */
+  readonly withdrawn: Set<string>
+  /** Data streams that the peer may open, and has opened. */
+  granted: number
+  streams: number
+  /** Once it is established: nothing is reserved before. */
+  port: SessionPort | undefined
+}
+
 /** Everything about receiving from one peer: the record of its instance, its inboxes, their budget, acknowledgements. */
 export class Receiver {
   readonly #options: ReceiverOptions
   readonly #inboxes = new Map<string, Inbox>()
-  /** What each inbox counts in the budget now. */
-  readonly #charged = new WeakMap<Inbox, { charge: number; held: number }>()
+  /** First windows of names that have no inbox yet. */
+  readonly #promised: Account
   /** The sender's instance that the positions are of, and our own mark of this record. */
   #record: SenderRecord | undefined
-  #session:
-    | {
-        readonly firstWindow: number
-        readonly names: Set<string>
-        /** Names that were promised a first window and have no inbox yet. */
-        readonly unused: Set<string>
-        readonly opened: Set<string>
-        /** Names that were accepted earlier in this session. */
-        readonly withdrawn: Set<string>
-        /** Data streams that the peer may open, and has opened. */
-        granted: number
-        streams: number
-        /** Once it is established: nothing is reserved before. */
-        port: SessionPort | undefined
-      }
-    | undefined
+  #session: Session | undefined
   readonly #due = new Set<Inbox>()
   #ackTimer: Cancellable | undefined // while something is due
 
   constructor(options: ReceiverOptions) {
     this.#options = options
+    this.#promised = new Account(options.budget)
     const { remembered } = options
     if (remembered === undefined) return
     const { instance, memory, received } = remembered
     this.#record = { instance, memory }
     for (const [name, sequence] of received) {
-      if (options.names().has(name)) this.#makeInbox(name, 0, sequence)
+      if (options.names().has(name)) this.#makeInbox(name, sequence)
       else this.#forget() // it was withdrawn meanwhile
     }
   }
@@ -157,8 +158,8 @@ export class Receiver {
     const { budget } = this.#options
     if (this.#needed(session.names, session.firstWindow) > budget.left) return false
     session.port = port
-    budget.charge(session.unused.size * session.firstWindow, 0)
-    for (const inbox of this.#inboxes.values()) this.#recharge(inbox)
+    this.#promise()
+    for (const inbox of this.#inboxes.values()) inbox.establish()
     if (this.#due.size > 0) port.requestAcknowledgement()
     return true
   }
@@ -171,11 +172,8 @@ export class Receiver {
     this.#ackTimer?.cancel()
     this.#ackTimer = undefined
     this.#due.clear()
-    if (session.port !== undefined) this.#options.budget.charge(-session.unused.size * session.firstWindow, 0)
-    for (const inbox of this.#inboxes.values()) {
-      inbox.detach()
-      this.#recharge(inbox)
-    }
+    this.#promise()
+    for (const inbox of this.#inboxes.values()) inbox.detach()
   }
 
   /** The peer opens one more data stream in this session. Returns whether it has a name for it. */
@@ -210,7 +208,11 @@ export class Receiver {
       inbox.withdraw()
       return inbox
     }
-    const inbox = this.#inboxes.get(name) ?? this.#makeInbox(name, session.firstWindow)
+    let inbox = this.#inboxes.get(name)
+    if (inbox === undefined) {
+      inbox = this.#makeInbox(name)
+      this.#attachInbox(inbox, session)
+    }
     const gap = inbox.open(open)
     if (gap !== undefined) {
       skipped(name, gap.from, gap.count)
@@ -221,9 +223,7 @@ export class Receiver {
 
   /** So many bytes of a record for this inbox are here that is not whole. */
   partial(inbox: Inbox, bytes: number): void {
-    if (this.#inboxes.get(inbox.name) !== inbox) return // the name was withdrawn
     inbox.partial(bytes)
-    this.#recharge(inbox)
   }
 
   /** So many messages are there, of so many bytes, and of them so many marked as redelivered. */
@@ -232,7 +232,7 @@ export class Receiver {
     counts.messagesReceived += messages
     counts.bytesReceived += bytes
     counts.redelivered += redelivered
-    this.#recharge(inbox)
+    inbox.recount()
     offer(inbox)
   }
 
@@ -240,7 +240,6 @@ export class Receiver {
   settle(inbox: Inbox, message: ReceivedMessage, failed: boolean): void {
     if (this.#inboxes.get(inbox.name) !== inbox) return // of a record that was dropped meanwhile
     const urgency = inbox.settle(message, failed, this.#options.frozen())
-    this.#recharge(inbox)
     if (urgency === 'now') this.#acknowledgeNow(inbox)
     else this.#acknowledgeSoon(inbox)
   }
@@ -276,10 +275,8 @@ export class Receiver {
     if (session.withdrawn.has(name)) return false
     session.names.add(name)
     session.granted++
-    let inbox = this.#inboxes.get(name)
-    if (inbox === undefined) inbox = this.#makeInbox(name, session.firstWindow)
-    else inbox.attach(session.firstWindow)
-    this.#recharge(inbox)
+    const inbox = this.#inboxes.get(name) ?? this.#makeInbox(name)
+    this.#attachInbox(inbox, session)
     this.#acknowledgeNow(inbox)
     return true
   }
@@ -292,12 +289,11 @@ export class Receiver {
     const session = this.#session
     const inbox = this.#inboxes.get(name)
     if (session?.names.delete(name) === true) session.withdrawn.add(name)
-    if (session?.unused.delete(name) === true && session.port !== undefined)
-      this.#options.budget.charge(-session.firstWindow, 0)
+    session?.unused.delete(name)
+    this.#promise()
     if (inbox === undefined) return undefined
     inbox.withdraw()
     this.#due.delete(inbox)
-    this.#recharge(inbox)
     this.#inboxes.delete(name)
     this.#forget()
     return inbox
@@ -311,10 +307,7 @@ export class Receiver {
   /** Drops everything, the record too. */
   clear(): void {
     this.end()
-    for (const inbox of this.#inboxes.values()) {
-      inbox.clear()
-      this.#recharge(inbox)
-    }
+    for (const inbox of this.#inboxes.values()) inbox.clear()
     this.#inboxes.clear()
     this.#record = undefined
   }
@@ -328,44 +321,29 @@ export class Receiver {
 
   #newInbox(name: string, received: number): Inbox {
     const { peerId, budget, messageSize, windowMax } = this.#options
-    const inbox: Inbox = new Inbox({
-      peerId,
-      name,
-      instance: (this.#record as SenderRecord).instance,
-      received,
-      messageSize,
-      windowMax,
-      reserve: (amount) => {
-        if (this.#session?.port === undefined || !budget.reserve(amount)) return false
-        counted.charge += amount
-        return true
-      },
-    })
-    const counted = { charge: 0, held: 0 }
-    this.#charged.set(inbox, counted)
-    return inbox
+    const { instance } = this.#record as SenderRecord
+    return new Inbox({ peerId, name, instance, received, messageSize, windowMax, budget })
   }
 
-  #makeInbox(name: string, firstWindow: number, received = 0): Inbox {
+  #makeInbox(name: string, received = 0): Inbox {
     const inbox = this.#newInbox(name, received)
     this.#inboxes.set(name, inbox)
-    inbox.attach(firstWindow)
-    const counted = this.#charged.get(inbox)
-    // Promised since the session was established.
-    if (this.#session?.unused.delete(name) === true && this.#session.port !== undefined && counted !== undefined)
-      counted.charge = firstWindow
     return inbox
   }
 
-  #recharge(inbox: Inbox): void {
-    const counted = this.#charged.get(inbox)
-    if (counted === undefined) return
-    const { held } = inbox
-    const charge = this.#session?.port === undefined ? held : inbox.charge
-    if (charge === counted.charge && held === counted.held) return
-    this.#options.budget.charge(charge - counted.charge, held - counted.held)
-    counted.charge = charge
-    counted.held = held
+  /** Its credit in this session begins, in place of what was promised to its name. */
+  #attachInbox(inbox: Inbox, session: Session): void {
+    session.unused.delete(inbox.name)
+    this.#promise()
+    inbox.attach(session.firstWindow)
+    if (session.port !== undefined) inbox.establish()
+  }
+
+  /** Counts in the budget what is promised to names without an inbox. */
+  #promise(): void {
+    const session = this.#session
+    const names = session?.port === undefined ? 0 : session.unused.size
+    this.#promised.set(names * (session?.firstWindow ?? 0), 0)
   }
 
   #acknowledgeSoon(inbox: Inbox): void {

@@ -6,7 +6,7 @@ import { LinkedList } from '../linked-list.ts'
 import { free } from '../memory.ts'
 import type { PeerId } from '../peer-id.ts'
 import type { SessionPort } from '../session-port.ts'
-import type { Budget } from './budget.ts'
+import { Account, type Budget } from './budget.ts'
 import type { Counts } from './counts.ts'
 import type { Abandoned, Outbox, SessionStart } from './outbox.ts'
 import { Writer } from './writer.ts'
@@ -64,6 +64,7 @@ export interface SendOptions {
 export class Sender {
   readonly #options: SenderOptions
   readonly #outbox: Outbox
+  readonly #account: Account
   readonly #waiting = new LinkedList<Waiting>()
   #waitingBytes = 0
   /** Ordered by sequence. */
@@ -80,12 +81,12 @@ export class Sender {
   /** The size of what did not fit. */
   #refused = 0
   #roused = 0 // bytes accepted since the writer was last roused
-  #accounted = 0 // in what is kept for the peer
 
   constructor(options: SenderOptions) {
     this.#options = options
     this.#outbox = options.outbox
-    this.#account()
+    this.#account = new Account(options.kept)
+    this.#recount()
   }
 
   /** What is kept, and its sequence numbers. */
@@ -158,7 +159,7 @@ export class Sender {
   /** A session is established. @throws GlueberryError `PROTOCOL` when the peer claims what it cannot have */
   attach(port: SessionPort, start: SessionStart): void {
     if (!this.#outbox.begin(start)) throw this.#protocolError()
-    this.#account()
+    this.#recount()
     this.#session = { port, writer: undefined }
     this.#settle()
     this.#advance()
@@ -177,7 +178,7 @@ export class Sender {
   acknowledge(consumed: number, limit: number): boolean {
     const before = this.#outbox.progress
     if (!this.#outbox.acknowledge(consumed, limit)) throw this.#protocolError()
-    this.#account()
+    this.#recount()
     this.#settle()
     this.#advance()
     return this.#outbox.progress > before
@@ -215,7 +216,7 @@ export class Sender {
     const error = (): GlueberryError => new GlueberryError(code, message, { peerId, stream: name })
     const watchers = [...this.#watchers]
     const abandoned = this.#outbox.abandon()
-    this.#account()
+    this.#recount()
     for (const waiting of [...this.#waiting]) waiting.reject(error())
     for (const watcher of watchers)
       watcher.reject(new GlueberryError('UNDELIVERED', message, { peerId, stream: name, cause: error() }))
@@ -251,16 +252,14 @@ export class Sender {
     return false
   }
 
-  #account(): void {
+  #recount(): void {
     const { cost } = this.#outbox
-    const change = cost - this.#accounted
-    this.#options.kept.charge(change, change)
-    this.#accounted = cost
+    this.#account.set(cost, cost)
   }
 
   #accept(data: Uint8Array, confirm: boolean): number {
     const sequence = this.#outbox.append(data, confirm)
-    this.#account()
+    this.#recount()
     const { counts } = this.#options
     counts.messagesSent++
     counts.bytesSent += data.length
