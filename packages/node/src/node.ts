@@ -1,5 +1,3 @@
-import { types } from 'node:util'
-import { isStreamName } from '@glueberry/wire'
 import { type Multiaddr, parseAddressesOf, parseTarget } from './address.ts'
 import { checkMetadata } from './address-book/metadata.ts'
 import { GlueberryError } from './errors.ts'
@@ -16,7 +14,7 @@ import {
 } from './events.ts'
 import { type DrainReport, Lifecycle } from './lifecycle.ts'
 import type { PeerStats } from './observe/stats.ts'
-import { checkOptions, show } from './options/check.ts'
+import { bytesOf, checkFunction, checkName, checkOptions } from './options/check.ts'
 import type { NodeOptions } from './options/options.ts'
 import { verifyOptions } from './options/verify-options.ts'
 import type { PeerId } from './peer-id.ts'
@@ -59,8 +57,6 @@ export interface Health {
   readonly degraded: readonly string[]
 }
 
-const { isUint8Array } = types // not `instanceof`: a proxy of one has no bytes
-const encoder = new TextEncoder()
 const CONNECTION_EVENTS = [
   'connecting',
   'connected',
@@ -267,7 +263,7 @@ export class Node<S extends string = string, Sends extends string = S> implement
   ): Promise<number> {
     try {
       if (options !== undefined) checkOptions('send', options)
-      const record = this.#sendTo(peer, stream)
+      const record = this.#sendTo(peer)
       const signal = options?.signal
       signal?.throwIfAborted()
       return record.send(stream, bytesOf(data), { confirm: options?.confirm === true, signal })
@@ -278,14 +274,14 @@ export class Node<S extends string = string, Sends extends string = S> implement
 
   /** Like `send`, but false where that would wait; never overtakes a `send` that waits. @throws where `send` would reject */
   trySend(peer: PeerRef, stream: Sends, data: Uint8Array | string): boolean {
-    return this.#sendTo(peer, stream).trySend(stream, bytesOf(data))
+    return this.#sendTo(peer).trySend(stream, bytesOf(data))
   }
 
   /** Resolves when `trySend` would accept what it refused last on this name, or a small message. @throws where `send` would reject; the signal's reason when aborted */
   async writable(peer: PeerRef, stream: Sends, options: AbortOptions = {}): Promise<void> {
     checkOptions('writable', options)
     options.signal?.throwIfAborted()
-    await this.#sendTo(peer, stream).writable(stream, options.signal)
+    await this.#sendTo(peer).writable(stream, options.signal)
   }
 
   /** What was sent to a peer, on one name or on all, and is not yet consumed by its application. */
@@ -451,7 +447,7 @@ export class Node<S extends string = string, Sends extends string = S> implement
     }
   }
 
-  #sendTo(peer: PeerRef, stream: string): Peer {
+  #sendTo(peer: PeerRef): Peer {
     this.#life.checkSending()
     const { peers } = this.#life
     const record = peers.find(typeof peer === 'string' ? peer : toPeerId(peer))
@@ -467,7 +463,6 @@ export class Node<S extends string = string, Sends extends string = S> implement
         },
       )
     }
-    if (!record.traffic.uses(stream)) checkName(stream)
     return record
   }
 
@@ -488,14 +483,6 @@ export class Node<S extends string = string, Sends extends string = S> implement
   }
 }
 
-function checkName(name: unknown): void {
-  if (typeof name === 'string' && isStreamName(name)) return
-  throw new GlueberryError(
-    'INVALID_STREAM',
-    `a stream name has 1 to 64 characters of [A-Za-z0-9._-], got ${show(name)}`,
-  )
-}
-
 function checkTypes<T extends EventType>(types: readonly T[]): readonly T[] {
   for (const type of types) {
     if (EVENT_TYPES.has(type)) continue
@@ -505,30 +492,4 @@ function checkTypes<T extends EventType>(types: readonly T[]): readonly T[] {
     )
   }
   return types
-}
-
-function checkFunction(name: string, value: unknown): void {
-  if (typeof value !== 'function')
-    throw new GlueberryError('INVALID_OPTION', `${name} must be a function, got ${show(value)}`)
-}
-
-function bytesOf(data: Uint8Array | string): Uint8Array {
-  if (typeof data === 'string') return encoder.encode(data)
-  if (isUint8Array(data)) {
-    if (data.length === 0) checkAttached(data)
-    return data
-  }
-  throw new GlueberryError('INVALID_OPTION', `data must be a string or a Uint8Array, got ${show(data)}`)
-}
-
-/** A view whose memory was transferred, or shrunk away under it, has no length, and cannot be copied. */
-function checkAttached(data: Uint8Array): void {
-  try {
-    new Uint8Array(data)
-  } catch (cause) {
-    throw new GlueberryError('INVALID_OPTION', 'data must be a Uint8Array that still has its memory', {
-      hint: 'its buffer was transferred or made smaller',
-      cause,
-    })
-  }
 }

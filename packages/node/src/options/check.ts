@@ -1,5 +1,9 @@
-import { inspect } from 'node:util'
+import { inspect, types } from 'node:util'
+import { isStreamName } from '@glueberry/wire'
 import { GlueberryError } from '../errors.ts'
+
+const { isUint8Array } = types // not `instanceof`: a proxy of one has no bytes
+const encoder = new TextEncoder()
 
 /** A value as an error shows it: short, on one line. */
 export function show(value: unknown): string {
@@ -72,4 +76,40 @@ export function checkOptions(call: Call, options: unknown): void {
     return value === undefined || holds(value as never) ? [] : [`${name} must be ${wanted}, got ${show(value)}`]
   })
   if (problems.length > 0) throw new GlueberryError('INVALID_OPTION', problems.join('; '))
+}
+
+/** @throws GlueberryError `INVALID_STREAM` */
+export function checkName(name: unknown): void {
+  if (typeof name === 'string' && isStreamName(name)) return
+  throw new GlueberryError(
+    'INVALID_STREAM',
+    `a stream name has 1 to 64 characters of [A-Za-z0-9._-], got ${show(name)}`,
+  )
+}
+
+export function checkFunction(name: string, value: unknown): void {
+  if (typeof value !== 'function')
+    throw new GlueberryError('INVALID_OPTION', `${name} must be a function, got ${show(value)}`)
+}
+
+/** The bytes that are sent: a text as UTF-8. */
+export function bytesOf(data: Uint8Array | string): Uint8Array {
+  if (typeof data === 'string') return encoder.encode(data)
+  if (isUint8Array(data)) {
+    if (data.length === 0) checkAttached(data)
+    return data
+  }
+  throw new GlueberryError('INVALID_OPTION', `data must be a string or a Uint8Array, got ${show(data)}`)
+}
+
+/** A view whose memory was transferred, or shrunk away under it, has no length, and cannot be copied. */
+function checkAttached(data: Uint8Array): void {
+  try {
+    new Uint8Array(data)
+  } catch (cause) {
+    throw new GlueberryError('INVALID_OPTION', 'data must be a Uint8Array that still has its memory', {
+      hint: 'its buffer was transferred or made smaller',
+      cause,
+    })
+  }
 }

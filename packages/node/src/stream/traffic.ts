@@ -1,6 +1,7 @@
 import { type Acknowledgement, equalBytes, FAILED_MAX, type Failure, type Ready } from '@glueberry/wire'
 import type { Clock } from '../clock.ts'
 import { type ErrorCode, GlueberryError } from '../errors.ts'
+import { checkName } from '../options/check.ts'
 import type { PeerId } from '../peer-id.ts'
 import type { Due, SessionPort, StreamsPort } from '../session-port.ts'
 import type { Budget } from './budget.ts'
@@ -80,11 +81,6 @@ export class Traffic implements StreamsPort {
     return { messages, bytes }
   }
 
-  /** Whether something was sent on this name. */
-  uses(name: string): boolean {
-    return this.#senders.has(name)
-  }
-
   /** What is kept, by name. */
   unsent(): { readonly name: string; readonly count: number }[] {
     return [...this.#senders]
@@ -92,24 +88,19 @@ export class Traffic implements StreamsPort {
       .filter(({ count }) => count > 0)
   }
 
-  /** Resolves when `trySend` would accept what it refused last, or a small message. */
+  /** Resolves when `trySend` would accept what it refused last, or a small message. @throws GlueberryError where `send` would reject */
   writable(name: string, signal: AbortSignal | undefined): Promise<void> {
-    const problem = this.#problem(name, 0)
-    if (problem !== undefined) return Promise.reject(problem)
-    return this.#sender(name).writable(signal)
+    return this.#senderFor(name, 0).writable(signal)
   }
 
+  /** Resolves with the message's sequence. @throws GlueberryError when the name or the message cannot be sent at all */
   send(name: string, data: Uint8Array, options: SendOptions): Promise<number> {
-    const problem = this.#problem(name, data.length)
-    if (problem !== undefined) return Promise.reject(problem)
-    return this.#sender(name).send(data, options)
+    return this.#senderFor(name, data.length).send(data, options)
   }
 
   /** @throws GlueberryError where `send` would reject */
   trySend(name: string, data: Uint8Array): boolean {
-    const problem = this.#problem(name, data.length)
-    if (problem !== undefined) throw problem
-    return this.#sender(name).trySend(data)
+    return this.#senderFor(name, data.length).trySend(data)
   }
 
   /** Resolves when everything that was sent before, on this name or on all, is consumed. */
@@ -217,10 +208,14 @@ export class Traffic implements StreamsPort {
     for (const [name, sender] of this.#senders) this.#abandonSender(name, sender, code, message)
   }
 
-  #problem(name: string, size: number): GlueberryError | undefined {
-    const port = this.#port
-    if (port !== undefined && !port.remoteStreams.has(name)) return this.#notAccepted(name)
-    return size > this.#largestMessage ? this.#tooLarge(name, size) : undefined
+  /** @throws GlueberryError `INVALID_STREAM`, `STREAM_NOT_ACCEPTED`, `MESSAGE_TOO_LARGE` */
+  #senderFor(name: string, size: number): Sender {
+    const sender = this.#senders.get(name)
+    if (sender === undefined) checkName(name)
+    const accepted = sender?.attached === true || this.#port?.remoteStreams.has(name) !== false
+    if (!accepted) throw this.#notAccepted(name)
+    if (size > this.#largestMessage) throw this.#tooLarge(name, size)
+    return sender ?? this.#addSender(name)
   }
 
   #tooLarge(name: string, size: number): GlueberryError {
@@ -247,13 +242,10 @@ export class Traffic implements StreamsPort {
     })
   }
 
-  #sender(name: string): Sender {
-    let sender = this.#senders.get(name)
-    if (sender === undefined) {
-      sender = this.#makeSender(name, new Outbox())
-      this.#senders.set(name, sender)
-      if (this.#port !== undefined) this.#attachSender(name, sender)
-    }
+  #addSender(name: string): Sender {
+    const sender = this.#makeSender(name, new Outbox())
+    this.#senders.set(name, sender)
+    if (this.#port !== undefined) this.#attachSender(name, sender)
     return sender
   }
 
