@@ -19,8 +19,8 @@ export interface Timing {
 }
 
 export const FULL: Timing = {
-  warmUp: 500,
-  measured: 1200,
+  warmUp: 1500,
+  measured: 2000,
   trips: 6000,
   idlePeers: [100, 1000],
   slowMessages: 1_000_000,
