@@ -310,19 +310,22 @@ test('while draining, a receiver tells at once only of what moves its position',
   expect(settled(true)).toEqual(['soon', 'now'])
 })
 
-test('a message that is put back and taken again after later ones holds the position', () => {
+test('a message that is put back, and taken again after later ones, holds the position', () => {
   const { inbox } = new World()
   const record = new OpenedRecord(new Uint8Array(100))
   inbox.open({ name: 'x', firstSequence: 1, redeliveredThrough: 0 })
-  for (let i = 0; i < 4; i++) inbox.message(record, 0, 1, false, 0)
-  const [first, second, third] = [inbox.take(), inbox.take(), inbox.take()] as ReceivedMessage[]
+  for (let i = 0; i < 5; i++) inbox.message(record, 0, 1, false, 0)
+  const [first, second, third, fourth] = [inbox.take(), inbox.take(), inbox.take(), inbox.take()] as ReceivedMessage[]
   inbox.putBack(first as ReceivedMessage)
   inbox.putBack(second as ReceivedMessage)
   expect([inbox.take(), inbox.take()]).toEqual([first, second])
   for (const later of [second, third] as ReceivedMessage[]) {
     inbox.settle(later, false, false)
-    expect(inbox.position).toEqual({ received: 4, consumed: 0 })
+    expect(inbox.position).toEqual({ received: 5, consumed: 0 })
   }
-  inbox.settle(first as ReceivedMessage, false, false)
-  expect(inbox.position).toEqual({ received: 4, consumed: 3 })
+  inbox.putBack(first as ReceivedMessage)
+  inbox.settle(fourth as ReceivedMessage, false, false)
+  expect(inbox.position).toEqual({ received: 5, consumed: 0 })
+  inbox.settle(inbox.take() as ReceivedMessage, false, false)
+  expect(inbox.position).toEqual({ received: 5, consumed: 4 })
 })

@@ -359,8 +359,10 @@ export class Inbox {
 
   #moveConsumed(): void {
     if (this.#old > 0 || this.#oldInFlight.size > 0) return // an earlier instance's come first: they say nothing about this one's
-    const next = this.#inFlight.oldest ?? this.#queue[this.#first]
-    this.#consumed = next === undefined ? this.#received : next.sequence - 1
+    const { oldest } = this.#inFlight
+    const waiting = this.#queue[this.#first]
+    const next = Math.min(oldest?.sequence ?? Infinity, waiting?.sequence ?? Infinity) // one may have been put back
+    this.#consumed = Math.min(next - 1, this.#received)
   }
 
   #protocolError(what: string): GlueberryError {
