@@ -1,7 +1,7 @@
 // The arrows of ARCHITECTURE.md, as rules.
 const layer = (name) => `^packages/node/src/${name}`
 const leaves =
-  '(errors|events|clock|async|expiring|linked-list|memory|printable|address|peer-id|peer-ref|identity|session-port|version|shared-token|options/[^/]+|limits/[^/]+|transport/[^/]+|stream/message|observe/[^/]+|address-book/store)[.]ts$'
+  '(errors|events/events|subscription|takers|condition|clock|async|expiring|linked-list|memory|printable|address|peer-id|peer-ref|identity|session-port|version|shared-token|options/[^/]+|limits/[^/]+|transport/[^/]+|stream/message|observe/[^/]+|address-book/store)[.]ts$'
 
 /** @type {import('dependency-cruiser').IConfiguration} */
 export default {

@@ -8,7 +8,6 @@ export type { AddressBookStore } from './address-book/store.ts'
 export type { ReconnectAttempt } from './connection/state.ts'
 export { type ErrorCode, type ErrorDetails, GlueberryError } from './errors.ts'
 export type {
-  Closable,
   DisconnectReason,
   EventOf,
   EventSubscription,
@@ -17,8 +16,7 @@ export type {
   NodeEvent,
   NodeState,
   PeerState,
-  Subscription,
-} from './events.ts'
+} from './events/events.ts'
 export { Identity } from './identity.ts'
 export type { DrainReport } from './lifecycle.ts'
 export { type AbortOptions, type HandleOptions, type Health, Node } from './node.ts'
@@ -33,4 +31,5 @@ export type { PeerInfo } from './peers/peer.ts'
 export type { HandshakePeer, Verdict } from './session/application-handshake.ts'
 export { sharedToken } from './shared-token.ts'
 export type { Message } from './stream/message.ts'
+export type { Closable, Subscription } from './subscription.ts'
 export type { Direction } from './transport/transport.ts'

@@ -2,7 +2,6 @@ import { type Multiaddr, parseAddressesOf, parseTarget } from './address.ts'
 import { checkMetadata } from './address-book/metadata.ts'
 import { GlueberryError } from './errors.ts'
 import {
-  type Closable,
   EVENT_TYPES,
   type EventOf,
   type EventSubscription,
@@ -10,8 +9,7 @@ import {
   type NodeEvent,
   type NodeState,
   type PeerState,
-  type Subscription,
-} from './events.ts'
+} from './events/events.ts'
 import { type DrainReport, Lifecycle } from './lifecycle.ts'
 import type { PeerStats } from './observe/stats.ts'
 import { bytesOf, checkFunction, checkName, checkOptions } from './options/check.ts'
@@ -22,6 +20,7 @@ import { type PeerRef, toPeerId } from './peer-ref.ts'
 import type { Peer, PeerInfo } from './peers/peer.ts'
 import { type Platform, systemPlatform } from './platform.ts'
 import type { Message } from './stream/message.ts'
+import type { Closable, Subscription } from './subscription.ts'
 
 /** What every call takes that may wait. When the signal aborts, the call rejects with its reason. */
 export interface AbortOptions {

@@ -1,6 +1,6 @@
 import { collect, eventually, makeNode, pair, SimulatedClock } from '@glueberry/testkit'
 import { expect, test } from 'vitest'
-import { EventHub } from '../src/events.ts'
+import { EventHub } from '../src/events/event-hub.ts'
 import { Identity, Node } from '../src/index.ts'
 import { silentLogger } from '../src/observe/logger.ts'
 

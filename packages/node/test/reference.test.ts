@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { spawnNode } from '@glueberry/testkit'
 import { expect, test } from 'vitest'
-import { EVENT_TYPES } from '../src/events.ts'
+import { EVENT_TYPES } from '../src/events/events.ts'
 import { RANGES } from '../src/options/settings.ts'
 
 const root = fileURLToPath(new URL('../../..', import.meta.url))

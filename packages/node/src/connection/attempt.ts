@@ -1,6 +1,6 @@
 import { type Clock, deadline } from '../clock.ts'
 import { GlueberryError } from '../errors.ts'
-import type { DisconnectReason } from '../events.ts'
+import type { DisconnectReason } from '../events/events.ts'
 import type { PeerId } from '../peer-id.ts'
 import type { Session } from '../session/session.ts'
 import { type ByteStream, type Link, SESSION_PROTOCOL } from '../transport/transport.ts'

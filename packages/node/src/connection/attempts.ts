@@ -2,7 +2,7 @@ import { AddressPool, backoff, ReconnectError, Reconnector, type ReconnectorStat
 import { ADDRESSES_MAX } from '../address.ts'
 import type { Clock } from '../clock.ts'
 import { GlueberryError } from '../errors.ts'
-import type { DisconnectReason } from '../events.ts'
+import type { DisconnectReason } from '../events/events.ts'
 import type { Logger } from '../observe/logger.ts'
 import type { ReconnectSettings } from '../options/settings.ts'
 import type { PeerId } from '../peer-id.ts'

@@ -1,9 +1,9 @@
 import type { ReconnectorState } from '@glueberry/reconnect'
 import type { Ready, Refusal, Setup } from '@glueberry/wire'
-import { withSignal } from '../async.ts'
 import { type Cancellable, type Clock, deadline } from '../clock.ts'
+import { Condition } from '../condition.ts'
 import { GlueberryError } from '../errors.ts'
-import type { DisconnectReason } from '../events.ts'
+import type { DisconnectReason } from '../events/events.ts'
 import { Allowance } from '../limits/allowance.ts'
 import type { ReconnectSettings } from '../options/settings.ts'
 import { type PeerId, peerIdBytes } from '../peer-id.ts'
@@ -80,8 +80,8 @@ export class PeerConnection implements SessionOwner<Session> {
   #closedBy: GlueberryError | undefined
   /** Addresses that only calls of `connect` have given which are still under way, and how many of them. */
   readonly #tentative = new Map<string, number>()
-  /** Callbacks of everything that waits for a change. */
-  #waiters: (() => void)[] = []
+  /** What is waited for here depends on the state and the sessions. */
+  readonly #condition = new Condition()
   readonly #closings: Closings
 
   constructor(options: ConnectionOptions) {
@@ -110,15 +110,13 @@ export class PeerConnection implements SessionOwner<Session> {
         coolingDown: () => this.#state.name === 'cooldown',
         open: (link, stream) => this.#open(link, stream),
         outcome: async (signal) => {
-          while (this.#current === undefined && this.#sessions.underWay) await this.#change(signal)
+          await this.#until(() => this.#current !== undefined || !this.#sessions.underWay, signal)
           return this.#current
         },
-        settled: async (session, signal) => {
-          while (!session.established && !session.ended) await this.#change(signal)
-        },
+        settled: (session, signal) => this.#until(() => session.established || session.ended, signal),
       },
       cooldownOver: async (signal) => {
-        while (this.#state.name === 'cooldown') await this.#change(signal)
+        await this.#until(() => this.#state.name !== 'cooldown', signal)
         this.#apply({ type: 'dial' })
       },
       report: context.report,
@@ -163,7 +161,7 @@ export class PeerConnection implements SessionOwner<Session> {
   /** Resolves when established. One attempt at a time; a caller that aborts leaves the others waiting. Addresses of a call that fails are forgotten again. */
   async connect(addresses: readonly string[], signal: AbortSignal | undefined): Promise<void> {
     signal?.throwIfAborted()
-    if (this.#closedBy !== undefined) throw this.#closedBy
+    this.#checkOpen()
     const added = new Set(this.#attempts.addAddresses(addresses))
     const tentative = addresses.filter((address) => added.has(address) || this.#tentative.has(address))
     for (const address of tentative) this.#tentative.set(address, (this.#tentative.get(address) ?? 0) + 1)
@@ -183,14 +181,15 @@ export class PeerConnection implements SessionOwner<Session> {
     const { peerId } = this.#options
     const disconnects = this.#disconnects
     // Without an address there is only what the peer itself has begun; and a session that is just being replaced is waited for.
-    while (this.#current === undefined) {
-      const replacing = this.#sessions.underWay && this.#attempts.state === 'up'
-      if (this.#attempts.possible && !replacing) break
-      if (!this.#sessions.underWay) throw noAddress(peerId)
-      await this.#change(signal)
-      if (this.#closedBy !== undefined) throw this.#closedBy
+    const decided = (): boolean => {
+      this.#checkOpen()
       if (this.#disconnects !== disconnects) throw calledOff(peerId)
+      const replacing = this.#sessions.underWay && this.#attempts.state === 'up'
+      if (this.#current !== undefined || (this.#attempts.possible && !replacing)) return true
+      if (!this.#sessions.underWay) throw noAddress(peerId)
+      return false
     }
+    while (!decided()) await this.#until(decided, signal)
     if (this.#current !== undefined) return
     this.#checkCooldown()
     await this.#attempts.connect(signal)
@@ -274,7 +273,7 @@ export class PeerConnection implements SessionOwner<Session> {
     this.#closings.add(this.#attempts.close(error))
     this.#cooldownTimer?.cancel()
     this.#cooldownTimer = undefined
-    this.#notify()
+    this.#condition.notify()
   }
 
   /** Tells the last state. Everything must have been ended before. */
@@ -335,7 +334,7 @@ export class PeerConnection implements SessionOwner<Session> {
     this.#lost = undefined
     this.#attempts.adopt(session)
     this.#apply({ type: 'established', direction: session.link.direction, resumed })
-    this.#notify()
+    this.#condition.notify()
   }
 
   onAlive(session: Session): void {
@@ -379,7 +378,7 @@ export class PeerConnection implements SessionOwner<Session> {
       this.#refuseTwins(`two running programs have this node's identity, says ${session.peerId}`)
     else if (end.refusal?.code === 'application' && !this.#sessions.underWay) this.#coolDown(end.reason)
     this.#settleLoss(end, session.link.direction)
-    this.#notify()
+    this.#condition.notify()
     if (!this.busy) this.#options.idle()
   }
 
@@ -413,7 +412,7 @@ export class PeerConnection implements SessionOwner<Session> {
     this.#cooldownTimer = clock.setTimer(() => {
       this.#cooldownTimer = undefined
       this.#apply({ type: 'cooldown-over' })
-      this.#notify()
+      this.#condition.notify()
       this.#attempts.retryNow()
     }, cooldown)
     for (const session of this.#sessions.all) session.refuse(COOLING_DOWN)
@@ -508,13 +507,16 @@ export class PeerConnection implements SessionOwner<Session> {
     session.sendReady({ type: 'ready', ...ready })
   }
 
-  #change(signal: AbortSignal | undefined): Promise<void> {
-    if (this.#closedBy !== undefined) return Promise.reject(this.#closedBy)
-    return withSignal(new Promise((resolve) => this.#waiters.push(resolve)), signal)
+  /** Rejects once this is disposed of. */
+  #until(holds: () => boolean, signal: AbortSignal | undefined): Promise<void> {
+    return this.#condition.until(() => {
+      this.#checkOpen()
+      return holds()
+    }, signal)
   }
 
-  #notify(): void {
-    for (const waiter of this.#waiters.splice(0)) waiter()
+  #checkOpen(): void {
+    if (this.#closedBy !== undefined) throw this.#closedBy
   }
 
   #apply(input: ConnectionInput): void {

@@ -1,4 +1,4 @@
-import type { DisconnectReason, NewEvent, PeerState } from '../events.ts'
+import type { DisconnectReason, NewEvent, PeerState } from '../events/events.ts'
 import type { Direction } from '../transport/transport.ts'
 
 /** The next attempt to reach a peer. */

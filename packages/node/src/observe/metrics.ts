@@ -1,5 +1,5 @@
 import type { Cancellable, Clock } from '../clock.ts'
-import type { NodeEvent, PeerState } from '../events.ts'
+import type { NodeEvent, PeerState } from '../events/events.ts'
 import type { Logger } from './logger.ts'
 import type { PeerStats } from './stats.ts'
 

@@ -1,4 +1,4 @@
-import type { DisconnectReason } from '../events.ts'
+import type { DisconnectReason } from '../events/events.ts'
 
 /** What has passed between this node and a peer since it was first seen; a copy. */
 export interface PeerStats {

@@ -1,5 +1,6 @@
 import { GlueberryError } from '../errors.ts'
 import type { PeerId } from '../peer-id.ts'
+import { Takers } from '../takers.ts'
 import type { Direction } from '../transport/transport.ts'
 
 declare const verdict: unique symbol
@@ -52,7 +53,7 @@ export class ApplicationHandshake {
   /** Why nothing more is read. */
   #closed: { readonly error: unknown } | undefined
   readonly #unread: Uint8Array<ArrayBuffer>[] = []
-  readonly #readers: { resolve(data: Uint8Array<ArrayBuffer>): void; reject(error: unknown): void }[] = []
+  readonly #readers = new Takers(() => this.#take())
   #unreadBytes = 0
 
   constructor(peerId: PeerId, own: PeerId, write: (data: Uint8Array) => Promise<void>, hold: (bytes: number) => void) {
@@ -65,11 +66,10 @@ export class ApplicationHandshake {
   /** Bytes of the other side have come. @throws GlueberryError `PROTOCOL` when too many wait unread */
   push(data: Uint8Array<ArrayBuffer>): void {
     if (this.#closed !== undefined) return
-    const reader = this.#readers.shift()
-    if (reader !== undefined) return reader.resolve(data)
     this.#unread.push(data)
     this.#unreadBytes += data.length
     this.#hold(data.length)
+    this.#readers.wake()
     if (this.#unread.length > UNREAD_MESSAGES || this.#unreadBytes > UNREAD_BYTES) {
       throw new GlueberryError(
         'PROTOCOL',
@@ -116,17 +116,18 @@ export class ApplicationHandshake {
   close(error: unknown): void {
     this.#closed ??= { error }
     this.#unread.length = 0
-    for (const reader of this.#readers.splice(0)) reader.reject(error)
+    this.#readers.fail(error)
   }
 
   #receive(): Promise<Uint8Array<ArrayBuffer>> {
+    return this.#closed === undefined ? this.#readers.next() : Promise.reject(this.#closed.error)
+  }
+
+  #take(): Uint8Array<ArrayBuffer> | undefined {
     const data = this.#unread.shift()
-    if (data !== undefined) {
-      this.#unreadBytes -= data.length
-      this.#hold(-data.length)
-      return Promise.resolve(data)
-    }
-    if (this.#closed !== undefined) return Promise.reject(this.#closed.error)
-    return new Promise((resolve, reject) => this.#readers.push({ resolve, reject }))
+    if (data === undefined) return undefined
+    this.#unreadBytes -= data.length
+    this.#hold(-data.length)
+    return data
   }
 }

@@ -1,6 +1,6 @@
 import { type GoodbyeReason, type Refusal, WireError } from '@glueberry/wire'
 import { GlueberryError, textOf } from '../errors.ts'
-import type { DisconnectReason } from '../events.ts'
+import type { DisconnectReason } from '../events/events.ts'
 import type { PeerId } from '../peer-id.ts'
 
 /** How a session ended. */

@@ -13,7 +13,7 @@ import {
 } from '@glueberry/wire'
 import type { Cancellable } from '../clock.ts'
 import { GlueberryError, textOf } from '../errors.ts'
-import type { DisconnectReason } from '../events.ts'
+import type { DisconnectReason } from '../events/events.ts'
 import type { Holding } from '../limits/pending-memory.ts'
 import { type PeerId, publicKeyOf } from '../peer-id.ts'
 import type { OpenedStream, SessionPort } from '../session-port.ts'

@@ -1,9 +1,10 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { Clock } from '../clock.ts'
+import { Condition } from '../condition.ts'
 import { GlueberryError } from '../errors.ts'
-import type { Closable, Subscription } from '../events.ts'
 import type { LoopShare } from '../limits/loop-share.ts'
 import type { Logger } from '../observe/logger.ts'
+import type { Closable, Subscription } from '../subscription.ts'
 import type { Consumer } from './consumer.ts'
 import { type HandleOptions, HandlerLoop, type Invocation } from './handler-loop.ts'
 import type { Inbox } from './inbox.ts'
@@ -29,7 +30,7 @@ export class Delivery {
   readonly #loops = new Set<HandlerLoop>()
   /** Inboxes that are full without a consumer, and of which a warning tells. */
   readonly #untaken = new WeakSet<Inbox>()
-  readonly #idleWaiters: (() => void)[] = []
+  readonly #condition = new Condition()
   /** The handler invocation that the current code runs in. */
   readonly #inside = new AsyncLocalStorage<Invocation>()
   #ended = false
@@ -55,7 +56,7 @@ export class Delivery {
   /** What is in this inbox is gone, with its peer. */
   withdraw(inbox: Inbox): void {
     this.#ready.get(inbox.name)?.delete(inbox)
-    this.#checkIdle()
+    this.#condition.notify()
   }
 
   /** The pull form. @throws GlueberryError `STREAM_TAKEN` */
@@ -65,12 +66,12 @@ export class Delivery {
         const taken = this.#take(names, iterator.turn++, anyone)
         if (taken === undefined) return undefined
         this.#options.settle(taken.inbox, taken.message, false)
-        this.#checkIdle()
+        this.#condition.notify()
         return taken.message
       },
       release: () => {
         this.#release(names, iterator)
-        this.#checkIdle()
+        this.#condition.notify()
       },
     })
     this.#claim(names, iterator)
@@ -89,7 +90,7 @@ export class Delivery {
       take: (wanted) => this.#take(names, loop.turn++, wanted),
       settle: (inbox, message, failed) => {
         this.#options.settle(inbox, message, failed)
-        this.#checkIdle()
+        this.#condition.notify()
       },
       worked: () => share.worked(),
       turn: (resume) => share.wait(loop, resume),
@@ -97,14 +98,14 @@ export class Delivery {
       putBack: (inbox, message) => {
         inbox.putBack(message)
         this.offer(inbox)
-        this.#checkIdle()
+        this.#condition.notify()
       },
       failed: this.#options.failed,
       run: (invocation, task) => this.#inside.run(invocation, task),
       inside: () => this.#inside.getStore(),
       release: () => {
         this.#release(names, loop)
-        this.#checkIdle()
+        this.#condition.notify()
       },
     })
     this.#claim(names, loop)
@@ -133,16 +134,7 @@ export class Delivery {
 
   /** Resolves when every message of a name with a consumer has been taken, and every handler has settled that does not wait for this. */
   idle(): Promise<void> {
-    return new Promise((resolve) => {
-      const check = (): void => {
-        if (!this.#isIdle()) return
-        const index = this.#idleWaiters.indexOf(check)
-        if (index >= 0) this.#idleWaiters.splice(index, 1)
-        resolve()
-      }
-      this.#idleWaiters.push(check)
-      check()
-    })
+    return this.#condition.until(() => this.#isIdle())
   }
 
   /** The calling code, if it runs inside a handler, waits for all handlers: nobody waits for it. */
@@ -150,7 +142,7 @@ export class Delivery {
     const invocation = this.#inside.getStore()
     if (invocation === undefined) return
     invocation.loop.wait(invocation)
-    this.#checkIdle()
+    this.#condition.notify()
   }
 
   /** Ends every consumer: loops end, handlers' signals abort. */
@@ -183,10 +175,6 @@ export class Delivery {
     if (ready === undefined) return false
     for (const inbox of ready) if (inbox.waiting > 0) return true
     return false
-  }
-
-  #checkIdle(): void {
-    if (this.#idleWaiters.length > 0) for (const check of [...this.#idleWaiters]) check()
   }
 
   /** The next message of these names, of an inbox that is wanted; the name whose turn it is comes first. */

@@ -1,6 +1,7 @@
 import type { Cancellable } from '../clock.ts'
+import { Condition } from '../condition.ts'
 import { GlueberryError, textOf } from '../errors.ts'
-import type { Closable } from '../events.ts'
+import type { Closable } from '../subscription.ts'
 import type { Consumer } from './consumer.ts'
 import type { Inbox } from './inbox.ts'
 import type { Message, ReceivedMessage } from './message.ts'
@@ -51,7 +52,7 @@ export class HandlerLoop implements Closable, Consumer {
   readonly #abort = new AbortController()
   /** Peers with a handler running, when their order is kept. */
   readonly #busy = new Set<string>()
-  #closers: (() => void)[] = []
+  readonly #condition = new Condition()
   #pumping = false
   #awaitsTurn = false
   #ended = false
@@ -106,10 +107,7 @@ export class HandlerLoop implements Closable, Consumer {
     this.end()
     const inside = this.#source.inside()
     if (inside?.loop === this) this.wait(inside)
-    return new Promise((resolve) => {
-      this.#closers.push(resolve)
-      this.#checkClosed()
-    })
+    return this.#condition.until(() => this.active <= 0)
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -121,7 +119,7 @@ export class HandlerLoop implements Closable, Consumer {
     if (!invocation.running || invocation.waits) return
     invocation.waits = true
     this.#waiting++
-    this.#checkClosed()
+    this.#condition.notify()
   }
 
   #awaitTurn(): void {
@@ -218,12 +216,7 @@ export class HandlerLoop implements Closable, Consumer {
     if (outcome === 'unhandled') this.#source.putBack(inbox, message)
     else this.#source.settle(inbox, message, outcome === 'failed')
     if (this.#ended && this.#running === 0) this.#source.release()
-    this.#checkClosed()
-  }
-
-  #checkClosed(): void {
-    if (this.#closers.length === 0 || this.active > 0) return
-    for (const resolve of this.#closers.splice(0)) resolve()
+    this.#condition.notify()
   }
 
   #report(message: ReceivedMessage, cause: unknown): void {
