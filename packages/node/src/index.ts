@@ -27,7 +27,7 @@ export type { Libp2pOptions, NodeOptions, ReconnectOptions } from './options/opt
 export type { PeerId } from './peer-id.ts'
 export { type LibP2PPeerId, type PeerRef, parsePeerId } from './peer-ref.ts'
 export type { PeerBlock } from './peers/blocklist.ts'
-export type { PeerInfo } from './peers/peer.ts'
+export type { PeerInfo } from './peers/peer-info.ts'
 export type { HandshakePeer, Verdict } from './session/application-handshake.ts'
 export { sharedToken } from './shared-token.ts'
 export type { Message } from './stream/message.ts'

@@ -1,20 +1,18 @@
 import type { Multiaddr } from './address.ts'
-import { AddressBook } from './address-book/address-book.ts'
-import { openStore } from './address-book/open-store.ts'
+import type { AddressBook } from './address-book/address-book.ts'
 import { withSignal } from './async.ts'
 import { deadline } from './clock.ts'
 import { GlueberryError, textOf } from './errors.ts'
-import { EventHub } from './events/event-hub.ts'
+import type { EventHub } from './events/event-hub.ts'
 import type { NodeState } from './events/events.ts'
 import { seedOf } from './identity.ts'
-import { LoopShare } from './limits/loop-share.ts'
-import { Meter } from './observe/metrics.ts'
+import type { Meter } from './observe/metrics.ts'
 import type { Settings } from './options/settings.ts'
 import type { PeerId } from './peer-id.ts'
-import { Peers } from './peers/peers.ts'
+import type { Peers } from './peers/peers.ts'
 import type { Platform } from './platform.ts'
-import { Delivery } from './stream/delivery.ts'
-import type { Host } from './transport/transport.ts'
+import type { Delivery } from './stream/delivery.ts'
+import type { Host, HostHandlers } from './transport/transport.ts'
 
 /** What `drain` left behind. */
 export interface DrainReport {
@@ -31,15 +29,20 @@ const UNREAD_SLACK = 1024 * 1024
 /** Each part of a node has so long to close, in milliseconds. */
 const CLOSE_TIMEOUT = 10_000
 
-/** A node's life, from `idle` to `stopped`: it owns the status, and closes just what was made. */
-export class Lifecycle {
+export interface LifecycleOptions {
   readonly settings: Settings
+  readonly platform: Platform
   readonly hub: EventHub
   readonly delivery: Delivery
+  readonly book: AddressBook
+  readonly meter: Meter | undefined
   readonly peers: Peers
-  readonly #platform: Platform
-  readonly #book: AddressBook
-  readonly #meter: Meter | undefined
+  readonly inbound: HostHandlers
+}
+
+/** A node's life, from `idle` to `stopped`: it owns the status, and closes just what was made. */
+export class Lifecycle {
+  readonly #options: LifecycleOptions
   #status: NodeState = 'idle'
   #host: Host | undefined
   #starting: Promise<void> | undefined // while status is `starting`
@@ -50,54 +53,9 @@ export class Lifecycle {
   /** While draining: sends are refused already. */
   #sendsRefused = false
 
-  constructor(settings: Settings, platform: Platform) {
-    this.settings = settings
-    this.#platform = platform
-    const { clock } = platform
-    const { logger, limits, metrics } = settings
-    this.#meter =
-      metrics &&
-      new Meter(metrics, clock, logger, {
-        stats: () => this.peers.stats(),
-        peers: () => this.peers.count(),
-        held: () => this.peers.held,
-        buffered: () => this.peers.buffered,
-      })
-    this.hub = new EventHub(clock, limits.eventBuffer, logger, (event) => this.#meter?.event(event))
-    const loop = new LoopShare(clock)
-    this.delivery = new Delivery({
-      clock,
-      logger,
-      loop,
-      settle: (inbox, message, failed) => this.peers.get(inbox.peerId)?.settle(inbox, message, failed),
-      failed: (message, error) => {
-        const { peerId, stream, sequence } = message
-        logger.error('a handler failed', { stream, peerId, sequence, error: error.cause })
-        this.hub.emit({ type: 'handler-failed', peerId, stream, message, error, count: 1 })
-      },
-    })
-    const report = (error: GlueberryError): void => {
-      const { code, hint, message } = error
-      logger.error(`something went wrong (${code})`, { error: message, ...(hint === undefined ? {} : { hint }) })
-      this.hub.emit({ type: 'error', error })
-    }
-    this.#book = new AddressBook({
-      store: openStore(settings.addressBook, clock, report),
-      clock,
-      report,
-    })
-    this.peers = new Peers({
-      settings,
-      clock,
-      hub: this.hub,
-      delivery: this.delivery,
-      book: this.#book,
-      meter: this.#meter,
-      loop,
-      report,
-      host: () => this.#host ?? this.#fail('NOT_RUNNING', 'the node was not started'),
-    })
-    const { signal } = settings
+  constructor(options: LifecycleOptions) {
+    this.#options = options
+    const { signal } = options.settings
     if (signal?.aborted === true) void this.stop()
     else signal?.addEventListener('abort', this.#onAbort, { once: true })
   }
@@ -106,6 +64,11 @@ export class Lifecycle {
 
   get status(): NodeState {
     return this.#status
+  }
+
+  /** The host, while there is one. @throws GlueberryError `NOT_RUNNING` */
+  get host(): Host {
+    return this.#host ?? this.#fail('NOT_RUNNING', 'the node was not started')
   }
 
   get addresses(): readonly Multiaddr[] {
@@ -127,15 +90,9 @@ export class Lifecycle {
     return this.#starting
   }
 
-  drain({
-    timeout = this.settings.timeouts.drain,
-    signal,
-  }: {
-    timeout?: number | undefined
-    signal?: AbortSignal | undefined
-  }): Promise<DrainReport> {
+  drain(timeout: number, signal: AbortSignal | undefined): Promise<DrainReport> {
     this.#draining ??= this.#drain(timeout, signal)
-    this.delivery.waitInside()
+    this.#options.delivery.waitInside()
     return this.#draining
   }
 
@@ -166,28 +123,28 @@ export class Lifecycle {
   }
 
   async #start(): Promise<void> {
-    const { identity, listen, libp2p, flow, logger } = this.settings
+    const { identity, listen, libp2p, flow, logger } = this.#options.settings
     this.#become('starting')
     const privateKey = new Uint8Array(64)
     privateKey.set(seedOf(identity))
     privateKey.set(identity.publicKey, 32)
-    const host = this.#platform.makeHost({
+    const host = this.#options.platform.makeHost({
       privateKey,
       peerId: identity.peerId,
       listen,
-      dialTimeout: this.settings.timeouts.connect,
+      dialTimeout: this.#options.settings.timeouts.connect,
       unreadMax: 2 * flow.window + UNREAD_SLACK,
-      clock: this.#platform.clock,
+      clock: this.#options.platform.clock,
       logger,
       libp2p,
     })
     try {
-      await withSignal(this.peers.load(), this.#ending.signal)
-      await host.start(this.peers.inbound)
+      await withSignal(this.#options.peers.load(), this.#ending.signal)
+      await host.start(this.#options.inbound)
       this.#ending.signal.throwIfAborted()
     } catch (error) {
       await host.stop().catch(() => {}) // what matters is why it did not start
-      await this.#book.close()
+      await this.#options.book.close()
       if (this.#ending.signal.aborted) this.#fail('STOPPED', 'the node was stopped while it started')
       this.#become('idle')
       throw error
@@ -197,36 +154,40 @@ export class Lifecycle {
     this.#host = host
     this.#become('running')
     logger.info('listening', { peerId: identity.peerId, addresses: host.addresses })
-    this.#meter?.start()
-    this.peers.connectWanted()
+    this.#options.meter?.start()
+    this.#options.peers.connectWanted()
   }
 
   async #drain(timeout: number, signal: AbortSignal | undefined): Promise<DrainReport> {
-    const { logger } = this.settings
+    const { logger } = this.#options.settings
     if (this.#status !== 'running') {
       await this.stop()
       return this.#report
     }
     this.#become('draining', 'receiving')
-    this.peers.drain()
-    if (this.delivery.insideHandler) logger.warn('drain was called inside a handler: it does not wait for that one')
-    for (const stream of this.delivery.pulledNames()) {
+    this.#options.peers.drain()
+    if (this.#options.delivery.insideHandler)
+      logger.warn('drain was called inside a handler: it does not wait for that one')
+    for (const stream of this.#options.delivery.pulledNames()) {
       logger.info('drain waits for the consumer of a stream; a loop that waits for drain would wait for itself', {
         stream,
       })
     }
     const limit = deadline(
-      this.#platform.clock,
+      this.#options.platform.clock,
       timeout,
       () => new GlueberryError('DRAINING', `draining took longer than ${timeout} ms`),
     )
     const signals = [limit.signal, this.#ending.signal, ...(signal === undefined ? [] : [signal])]
     const over = AbortSignal.any(signals)
     try {
-      await withSignal(this.delivery.idle(), over)
+      await withSignal(this.#options.delivery.idle(), over)
       this.#sendsRefused = true
       this.#become('draining', 'sending')
-      await withSignal(Promise.allSettled([...this.peers.all].map((peer) => peer.traffic.flush(undefined, over))), over)
+      await withSignal(
+        Promise.allSettled([...this.#options.peers.all].map((peer) => peer.traffic.flush(undefined, over))),
+        over,
+      )
     } catch (error) {
       logger[limit.signal.aborted ? 'warn' : 'info']('draining ended early', { error })
     } finally {
@@ -240,13 +201,13 @@ export class Lifecycle {
   #report: DrainReport = { complete: true, unsent: [], untaken: [] }
 
   async #stop(): Promise<void> {
-    const { signal, logger } = this.settings
+    const { signal, logger } = this.#options.settings
     const wasStarting = this.#starting
     this.#become('stopping')
     this.#ending.abort(new GlueberryError('STOPPED', 'the node was stopped'))
     signal?.removeEventListener('abort', this.#onAbort)
     this.#report = this.#whatIsLeft()
-    const never = this.#host === undefined ? [] : this.peers.neverEstablished
+    const never = this.#host === undefined ? [] : this.#options.peers.neverEstablished
     if (never.length > 0)
       logger.info('peers of the address book were never established', {
         count: never.length,
@@ -256,7 +217,7 @@ export class Lifecycle {
     const failures: unknown[] = []
     const close = async (what: string, closing: () => unknown): Promise<void> => {
       const text = `${what} took longer than ${CLOSE_TIMEOUT} ms to close`
-      const limit = deadline(this.#platform.clock, CLOSE_TIMEOUT, () => new Error(text))
+      const limit = deadline(this.#options.platform.clock, CLOSE_TIMEOUT, () => new Error(text))
       try {
         await withSignal((async () => closing())(), limit.signal)
       } catch (error) {
@@ -265,27 +226,27 @@ export class Lifecycle {
         limit.cancel()
       }
     }
-    await close('the consumers', () => this.delivery.end())
+    await close('the consumers', () => this.#options.delivery.end())
     await close('the start', () => wasStarting?.catch(() => {})) // its caller is told
-    await close('the peers', () => this.peers.stop())
+    await close('the peers', () => this.#options.peers.stop())
     await close('the network', () => this.#host?.stop())
-    await close('the address book', () => this.#book.close())
-    await close('the metrics', () => this.#meter?.stop())
+    await close('the address book', () => this.#options.book.close())
+    await close('the metrics', () => this.#options.meter?.stop())
     if (failures.length > 0) {
       const cause = new AggregateError(failures)
       const text = failures.map(textOf).join('; ')
       const error = new GlueberryError('CLOSE_FAILED', `the node could not close everything: ${text}`, { cause })
       logger.error('the node could not close everything', { error: text })
-      this.hub.emit({ type: 'error', error })
+      this.#options.hub.emit({ type: 'error', error })
     }
     this.#become('stopped')
-    this.hub.close()
+    this.#options.hub.close()
   }
 
   #whatIsLeft(): DrainReport {
     const unsent: { peerId: PeerId; stream: string; count: number }[] = []
     const untaken: { peerId: PeerId; stream: string; count: number }[] = []
-    for (const { peerId, traffic } of this.peers.all) {
+    for (const { peerId, traffic } of this.#options.peers.all) {
       for (const { name, count } of traffic.unsent()) unsent.push({ peerId, stream: name, count })
       for (const inbox of traffic.receiver.inboxes) {
         const count = inbox.waiting + inbox.inFlight
@@ -300,8 +261,11 @@ export class Lifecycle {
     this.#status = status
     const level = status === 'starting' || status === 'idle' || status === 'running' ? 'debug' : 'info'
     const details = phase === undefined ? {} : { phase }
-    this.settings.logger[level](`node is ${status}`, { peerId: this.settings.identity.peerId, ...details })
-    this.hub.emit({ type: 'status', status, ...details })
+    this.#options.settings.logger[level](`node is ${status}`, {
+      peerId: this.#options.settings.identity.peerId,
+      ...details,
+    })
+    this.#options.hub.emit({ type: 'status', status, ...details })
   }
 
   #failNotRunning(): never {

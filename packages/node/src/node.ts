@@ -1,5 +1,6 @@
 import { type Multiaddr, parseAddressesOf, parseTarget } from './address.ts'
 import { checkMetadata } from './address-book/metadata.ts'
+import { composeNode, type NodeParts } from './compose.ts'
 import { GlueberryError } from './errors.ts'
 import {
   EVENT_TYPES,
@@ -10,14 +11,16 @@ import {
   type NodeState,
   type PeerState,
 } from './events/events.ts'
-import { type DrainReport, Lifecycle } from './lifecycle.ts'
+import type { DrainReport } from './lifecycle.ts'
 import type { PeerStats } from './observe/stats.ts'
 import { bytesOf, checkFunction, checkName, checkOptions } from './options/check.ts'
 import type { NodeOptions } from './options/options.ts'
+import type { Settings } from './options/settings.ts'
 import { verifyOptions } from './options/verify-options.ts'
 import type { PeerId } from './peer-id.ts'
 import { type PeerRef, toPeerId } from './peer-ref.ts'
-import type { Peer, PeerInfo } from './peers/peer.ts'
+import type { Peer } from './peers/peer.ts'
+import type { PeerInfo } from './peers/peer-info.ts'
 import { type Platform, systemPlatform } from './platform.ts'
 import type { Message } from './stream/message.ts'
 import type { Closable, Subscription } from './subscription.ts'
@@ -74,7 +77,8 @@ const CONNECTION_EVENTS = [
  * @typeParam Sends the names that it sends on; the same unless it says otherwise
  */
 export class Node<S extends string = string, Sends extends string = S> implements AsyncDisposable {
-  readonly #life: Lifecycle
+  readonly #settings: Settings
+  readonly #parts: NodeParts
 
   /**
    * Makes a node; nothing happens before `start`.
@@ -85,7 +89,8 @@ export class Node<S extends string = string, Sends extends string = S> implement
   /** @internal For tests: another clock, another host. */
   constructor(options: NodeOptions<S>, platform: Platform)
   constructor(options: NodeOptions<S>, platform: Platform = systemPlatform) {
-    this.#life = new Lifecycle(verifyOptions(options, platform.clock), platform)
+    this.#settings = verifyOptions(options, platform.clock)
+    this.#parts = composeNode(this.#settings, platform)
   }
 
   /**
@@ -95,28 +100,28 @@ export class Node<S extends string = string, Sends extends string = S> implement
    * `ADDRESS_BOOK`
    */
   async start(): Promise<this> {
-    await this.#life.start()
+    await this.#parts.life.start()
     return this
   }
 
   /** Its own id. */
   get peerId(): PeerId {
-    return this.#life.settings.identity.peerId
+    return this.#settings.identity.peerId
   }
 
   /** The Ed25519 public key, 32 bytes; a copy. */
   get publicKey(): Uint8Array<ArrayBuffer> {
-    return this.#life.settings.identity.publicKey
+    return this.#settings.identity.publicKey
   }
 
   /** Complete multiaddrs that this node listens on, its id included: what another node connects to. */
   get addrs(): readonly Multiaddr[] {
-    return this.#life.addresses
+    return this.#parts.life.addresses
   }
 
   /** Where it is in its life; the event `status` tells of changes. */
   get status(): NodeState {
-    return this.#life.status
+    return this.#parts.life.status
   }
 
   /**
@@ -128,7 +133,7 @@ export class Node<S extends string = string, Sends extends string = S> implement
    */
   addStream<N extends string>(name: N): Node<S | N, Sends | N> {
     checkName(name)
-    this.#life.peers.addName(name)
+    this.#parts.peers.addName(name)
     return this as unknown as Node<S | N, Sends | N>
   }
 
@@ -140,11 +145,11 @@ export class Node<S extends string = string, Sends extends string = S> implement
    */
   removeStream(name: string): void {
     checkName(name)
-    if (this.#life.delivery.hasConsumer(name)) {
+    if (this.#parts.delivery.hasConsumer(name)) {
       const text = `the stream ${JSON.stringify(name)} has a consumer`
       throw new GlueberryError('STREAM_TAKEN', text, { stream: name, hint: 'close its messages() or handle() first' })
     }
-    this.#life.peers.removeName(name)
+    this.#parts.peers.removeName(name)
   }
 
   /**
@@ -163,8 +168,8 @@ export class Node<S extends string = string, Sends extends string = S> implement
     checkOptions('addPeer', options)
     const peerId = toPeerId(peer)
     const addresses = parseAddressesOf(peerId, multiaddrs)
-    checkMetadata(options.metadata, this.#life.settings.limits.metadataSize)
-    await this.#life.peers.add(peerId, addresses, { metadata: options.metadata, connect: options.connect !== false })
+    checkMetadata(options.metadata, this.#settings.limits.metadataSize)
+    await this.#parts.peers.add(peerId, addresses, { metadata: options.metadata, connect: options.connect !== false })
   }
 
   /**
@@ -175,7 +180,7 @@ export class Node<S extends string = string, Sends extends string = S> implement
   async removeAddress(peer: PeerRef, multiaddr: Multiaddr | readonly Multiaddr[]): Promise<void> {
     const peerId = toPeerId(peer)
     const addresses = parseAddressesOf(peerId, typeof multiaddr === 'string' ? [multiaddr] : multiaddr)
-    await this.#life.peers.removeAddresses(peerId, addresses)
+    await this.#parts.peers.removeAddresses(peerId, addresses)
   }
 
   /**
@@ -184,7 +189,7 @@ export class Node<S extends string = string, Sends extends string = S> implement
    * @throws GlueberryError `ADDRESS_BOOK` when the book cannot be written
    */
   async removePeer(peer: PeerRef): Promise<void> {
-    await this.#life.peers.remove(toPeerId(peer))
+    await this.#parts.peers.remove(toPeerId(peer))
   }
 
   /**
@@ -198,22 +203,22 @@ export class Node<S extends string = string, Sends extends string = S> implement
     options: { duration?: number | undefined; reason?: string | undefined } = {},
   ): Promise<void> {
     checkOptions('blockPeer', options)
-    await this.#life.peers.block(toPeerId(peer), options.duration, options.reason)
+    await this.#parts.peers.block(toPeerId(peer), options.duration, options.reason)
   }
 
   /** Admits the peer again. */
   async unblockPeer(peer: PeerRef): Promise<void> {
-    await this.#life.peers.unblock(toPeerId(peer))
+    await this.#parts.peers.unblock(toPeerId(peer))
   }
 
   /** What is known of a peer; the same frozen value until something changes. */
   getPeer(peer: PeerRef): PeerInfo | undefined {
-    return this.#life.peers.info(toPeerId(peer))
+    return this.#parts.peers.info(toPeerId(peer))
   }
 
   /** Every known peer; the same frozen list until something changes. */
   listPeers(): readonly PeerInfo[] {
-    return this.#life.peers.list()
+    return this.#parts.peers.list()
   }
 
   /**
@@ -229,9 +234,9 @@ export class Node<S extends string = string, Sends extends string = S> implement
   async connect(target: PeerRef | string | readonly string[], options: AbortOptions = {}): Promise<PeerId> {
     checkOptions('connect', options)
     const parsed = parseTarget(target)
-    this.#life.checkRunning()
+    this.#parts.life.checkRunning()
     options.signal?.throwIfAborted()
-    await this.#life.peers.connect(parsed, options.signal)
+    await this.#parts.peers.connect(parsed, options.signal)
     return parsed.peerId
   }
 
@@ -240,7 +245,7 @@ export class Node<S extends string = string, Sends extends string = S> implement
    * `connect`, `timeouts.resume` long.
    */
   async disconnect(peer: PeerRef): Promise<void> {
-    await this.#life.peers.disconnect(toPeerId(peer))
+    await this.#parts.peers.disconnect(toPeerId(peer))
   }
 
   /**
@@ -286,7 +291,7 @@ export class Node<S extends string = string, Sends extends string = S> implement
   /** What was sent to a peer, on one name or on all, and is not yet consumed by its application. */
   buffered(peer: PeerRef, stream?: Sends): { readonly messages: number; readonly bytes: number } {
     if (stream !== undefined) checkName(stream)
-    return this.#life.peers.get(toPeerId(peer))?.traffic.buffered(stream) ?? { messages: 0, bytes: 0 }
+    return this.#parts.peers.get(toPeerId(peer))?.traffic.buffered(stream) ?? { messages: 0, bytes: 0 }
   }
 
   /**
@@ -298,7 +303,7 @@ export class Node<S extends string = string, Sends extends string = S> implement
     checkOptions('flush', options)
     if (options.stream !== undefined) checkName(options.stream)
     options.signal?.throwIfAborted()
-    const peers = peer === undefined ? [...this.#life.peers.all] : [this.#life.peers.get(toPeerId(peer))]
+    const peers = peer === undefined ? [...this.#parts.peers.all] : [this.#parts.peers.get(toPeerId(peer))]
     await Promise.all(peers.map((each) => each?.traffic.flush(options.stream, options.signal)))
   }
 
@@ -309,7 +314,7 @@ export class Node<S extends string = string, Sends extends string = S> implement
    * @throws GlueberryError `STREAM_TAKEN`, `INVALID_STREAM`
    */
   messages<T extends S = S>(streams?: T | readonly T[]): Subscription<Message<T>> {
-    return this.#life.delivery.messages(this.#consumed(streams)) as Subscription<Message<T>>
+    return this.#parts.delivery.messages(this.#consumed(streams)) as Subscription<Message<T>>
   }
 
   /**
@@ -331,7 +336,7 @@ export class Node<S extends string = string, Sends extends string = S> implement
     checkOptions('handle', options)
     const { concurrency = 64, ordered = true, retries = 0, retryDelay = 1000, signal } = options
     const names = this.#consumed(streams)
-    return this.#life.delivery.handle(names, handler as (message: Message, signal: AbortSignal) => unknown, {
+    return this.#parts.delivery.handle(names, handler as (message: Message, signal: AbortSignal) => unknown, {
       concurrency,
       ordered,
       retries,
@@ -347,7 +352,7 @@ export class Node<S extends string = string, Sends extends string = S> implement
     checkOptions('subscribeEvents', filter)
     const { peers, types } = filter
     if (types !== undefined) checkTypes(types)
-    return this.#life.hub.subscribe({
+    return this.#parts.hub.subscribe({
       ...(peers === undefined ? {} : { peers: new Set(peers.map(toPeerId)) }),
       ...(types === undefined ? {} : { types: new Set<EventType>(types) }),
     }) as EventSubscription<EventOf<T>>
@@ -387,7 +392,7 @@ export class Node<S extends string = string, Sends extends string = S> implement
     const { signal } = options
     if (signal?.aborted === true) return () => undefined
     const wanted = types === '*' ? {} : { types: new Set(checkTypes(typeof types === 'string' ? [types] : types)) }
-    const off = this.#life.hub.on(wanted, handler as (event: NodeEvent) => unknown)
+    const off = this.#parts.hub.on(wanted, handler as (event: NodeEvent) => unknown)
     const end = (): void => {
       signal?.removeEventListener('abort', end)
       off()
@@ -407,7 +412,7 @@ export class Node<S extends string = string, Sends extends string = S> implement
     } catch (error) {
       return Promise.reject(error)
     }
-    return this.#life.drain(options)
+    return this.#parts.life.drain(options.timeout ?? this.#settings.timeouts.drain, options.signal)
   }
 
   /**
@@ -415,7 +420,7 @@ export class Node<S extends string = string, Sends extends string = S> implement
    * application's loops and handlers. What was not delivered is told by `undelivered` events. All calls get one promise.
    */
   stop(): Promise<void> {
-    return this.#life.stop()
+    return this.#parts.life.stop()
   }
 
   /** `drain` with 5 s. */
@@ -425,30 +430,31 @@ export class Node<S extends string = string, Sends extends string = S> implement
 
   /** What has passed between this node and a peer, until an hour after it is gone; a copy. */
   peerStats(peer: PeerRef): PeerStats | undefined {
-    return this.#life.peers.statsOf(toPeerId(peer))
+    return this.#parts.peers.statsOf(toPeerId(peer))
   }
 
   /** The statistics of all peers, and of those that went in the last hour; a copy. */
   allPeerStats(): ReadonlyMap<PeerId, PeerStats> {
-    return this.#life.peers.allStats()
+    return this.#parts.peers.allStats()
   }
 
   /** How things are; cheap enough to be asked often. */
   health(): Health {
-    const { peers, status, missing } = this.#life
+    const { life, peers, budget, kept } = this.#parts
+    const { status, missing } = life
     return {
       ok: status === 'running',
       status,
       peers: peers.count(),
-      held: peers.held,
-      buffered: peers.buffered,
+      held: budget.held,
+      buffered: kept.used,
       degraded: missing,
     }
   }
 
   #sendTo(peer: PeerRef): Peer {
-    this.#life.checkSending()
-    const { peers } = this.#life
+    this.#parts.life.checkSending()
+    const { peers } = this.#parts
     const record = peers.find(typeof peer === 'string' ? peer : toPeerId(peer))
     if (record?.accepted !== true) {
       const peerId = toPeerId(peer)
@@ -468,10 +474,14 @@ export class Node<S extends string = string, Sends extends string = S> implement
   #consumed(streams: string | readonly string[] | undefined): readonly string[] {
     if (streams !== undefined && typeof streams !== 'string' && !Array.isArray(streams)) checkName(streams)
     const names =
-      streams === undefined ? this.#life.peers.names : typeof streams === 'string' ? [streams] : [...new Set(streams)]
+      streams === undefined
+        ? [...this.#parts.names.all]
+        : typeof streams === 'string'
+          ? [streams]
+          : [...new Set(streams)]
     for (const name of names) {
       checkName(name)
-      if (!this.#life.peers.names.includes(name)) {
+      if (!this.#parts.names.all.has(name)) {
         throw new GlueberryError('INVALID_STREAM', `this node does not accept the stream ${JSON.stringify(name)}`, {
           stream: name,
           hint: 'name it in the option `streams`, or call addStream first',

@@ -1,4 +1,5 @@
 import type { Allowance } from '../limits/allowance.ts'
+import type { PeerStats } from '../observe/stats.ts'
 import type { RememberedSender } from '../stream/receiver.ts'
 import type { Remembered } from '../stream/traffic.ts'
 
@@ -19,6 +20,13 @@ export interface DormantPeer {
   readonly outage: boolean
   /** What it may still ask for: leaving gives it no more. */
   readonly allowance: Allowance
+}
+
+/** What an earlier record of a peer has left. */
+export interface Earlier {
+  readonly stats: PeerStats | undefined
+  readonly state: DormantState | undefined
+  readonly dormant: DormantPeer | undefined
 }
 
 /** Numbers for names, so that a name takes one or two characters of each dormant peer. */

@@ -1,73 +1,49 @@
-import { IdentityKeys } from '@glueberry/wire'
+import type { IdentityKeys } from '@glueberry/wire'
 import { type Multiaddr, originOf, type Target } from '../address.ts'
 import type { AddressBook, BookEntry } from '../address-book/address-book.ts'
 import type { Clock } from '../clock.ts'
-import { Admission } from '../connection/admission.ts'
+import type { Admission } from '../connection/admission.ts'
 import { noAddress } from '../connection/attempts.ts'
-import { Dials } from '../connection/dials.ts'
+import type { Dials } from '../connection/dials.ts'
 import { GlueberryError } from '../errors.ts'
 import type { EventHub } from '../events/event-hub.ts'
 import type { PeerState } from '../events/events.ts'
-import { Expiring } from '../expiring.ts'
-import { seedOf } from '../identity.ts'
-import type { LoopShare } from '../limits/loop-share.ts'
-import { PendingMemory } from '../limits/pending-memory.ts'
 import type { Meter } from '../observe/metrics.ts'
 import type { PeerStats } from '../observe/stats.ts'
-import { BUDGET_SLACK, budgetProblems, firstWindow } from '../options/flow-limits.ts'
 import type { Settings } from '../options/settings.ts'
 import type { PeerId } from '../peer-id.ts'
-import { Budget } from '../stream/budget.ts'
-import type { Delivery } from '../stream/delivery.ts'
-import type { Host } from '../transport/transport.ts'
-import { AGENT } from '../version.ts'
-import { Blocklist, type PeerBlock } from './blocklist.ts'
-import { type DormantPeer, NameNumbers, pack, unpack } from './dormant.ts'
-import { Inbound } from './inbound.ts'
-import { Peer, type PeerContext, type PeerInfo } from './peer.ts'
+import type { AcceptedNames } from './accepted-names.ts'
+import type { Blocklist } from './blocklist.ts'
+import type { Earlier } from './dormant.ts'
+import { PastPeers } from './past-peers.ts'
+import type { Peer, PeerOwner } from './peer.ts'
+import { infoWithoutRecord, type PeerInfo } from './peer-info.ts'
 
 export interface PeersOptions {
   readonly settings: Settings
   readonly clock: Clock
   readonly hub: EventHub
-  readonly delivery: Delivery
   readonly book: AddressBook
   readonly meter: Meter | undefined
-  readonly loop: LoopShare
-  /** Something went wrong here that no call can be told of. */
-  report(error: GlueberryError): void
-  /** The host, while the node runs. */
-  host(): Host
+  readonly names: AcceptedNames
+  readonly dials: Dials
+  readonly blocklist: Blocklist
+  readonly admission: Admission
+  readonly keys: IdentityKeys
+  /** Makes the record of a peer. */
+  compose(peerId: PeerId, owner: PeerOwner, earlier: Earlier): Peer
 }
 
-/** Strangers that are away and for which nothing is kept: how many are remembered; the one that left first is forgotten first. */
-const DORMANT_MAX = 10_000
-/** How long statistics of peers that are gone are kept, in milliseconds, and of how many. */
-const [STATS_KEPT, STATS_MAX] = [3_600_000, 10_000]
-
-/** The registry of a node's peers, and the names that are accepted from them. */
-export class Peers {
+/** The registry of a node's peers. */
+export class Peers implements PeerOwner {
   readonly #options: PeersOptions
   /** The least recently seen first. */
   readonly #peers = new Map<PeerId, Peer>()
-  /** Statistics of peers that are gone. */
-  readonly #departed: Expiring<PeerId, PeerStats>
-  /** Strangers that are away, in little memory. */
-  readonly #dormant: Expiring<PeerId, DormantPeer>
-  readonly #nameNumbers = new NameNumbers()
+  readonly #past: PastPeers
   readonly #counts: Record<PeerState, number> = { ...NONE }
   /** Connections of peers that are gone and on their way out. */
   readonly #closing = new Set<Promise<void>>()
-  readonly #dials: Dials
-  readonly #names: Set<string>
-  readonly #budget: Budget
-  readonly #kept: Budget
   readonly #blocklist: Blocklist
-  readonly #admission: Admission
-  /** What comes in from the host. */
-  readonly inbound: Inbound
-  readonly #keys: IdentityKeys
-  readonly #context: PeerContext
   #list: readonly PeerInfo[] | undefined // until something changes
   #draining = false
   #running = false
@@ -75,92 +51,13 @@ export class Peers {
 
   constructor(options: PeersOptions) {
     this.#options = options
-    const { settings, clock, hub, delivery } = options
-    const { identity, limits, timeouts, network, heartbeat, handshake, logger } = settings
-    this.#names = new Set(settings.streams)
-    this.#departed = new Expiring({ clock, keep: STATS_KEPT, max: STATS_MAX })
-    this.#dormant = new Expiring({
-      clock,
-      keep: timeouts.resume,
-      max: DORMANT_MAX,
-      expired: (peerId) => this.#closeDormant(peerId, 'expired'),
-    })
-    this.#dials = new Dials(clock, limits.backgroundDials)
-    const pending = new PendingMemory(limits.pendingMemory)
-    this.#budget = new Budget(settings.flow.nodeBudget + BUDGET_SLACK)
-    this.#blocklist = new Blocklist(clock, (peerId) => this.#unblocked(peerId).catch(() => {})) // reported
-    this.#admission = new Admission({
-      clock,
-      max: limits.pendingConnections,
-      maxPerOrigin: limits.pendingPerAddress,
-      memory: pending,
-      timeout: timeouts.handshake,
-    })
-    this.inbound = new Inbound({
-      clock,
-      timeout: timeouts.handshake,
-      loop: options.loop,
-      admission: this.#admission,
-      stopped: () => this.#stopped,
-      admits: (peerId) => this.#blocklist.get(peerId) === undefined,
-      obtain: (peerId) => this.#obtain(peerId),
-      get: (peerId) => this.#peers.get(peerId),
-      addresses: (addresses) => hub.emit({ type: 'addresses', addresses }),
-    })
-    const seed = seedOf(identity)
-    this.#keys = new IdentityKeys(seed)
-    seed.fill(0)
-    this.#kept = new Budget(settings.flow.nodeBudget + BUDGET_SLACK)
-    this.#context = {
-      settings,
-      clock,
-      hub,
-      delivery,
-      budget: this.#budget,
-      kept: this.#kept,
-      dials: this.#dials,
-      blocklist: this.#blocklist,
-      ownPeerId: identity.peerId,
-      session: {
-        clock,
-        logger,
-        keys: this.#keys,
-        network,
-        handshakeTimeout: timeouts.handshake,
-        ownPeerId: identity.peerId,
-        pending,
-        heartbeat,
-        keyLife: { age: timeouts.session, bytes: limits.sessionBytes },
-        handshake,
-        report: options.report,
-        measured: (roundTrip) => options.meter?.roundTrip(roundTrip),
-      },
-      names: () => this.#names,
-      draining: () => this.#draining,
-      setup: () => ({
-        type: 'setup',
-        agent: AGENT,
-        streams: [...this.#names],
-        largestMessage: limits.messageSize,
-        heartbeat: heartbeat.interval,
-        features: [],
-      }),
-      dial: (peerId, address, signal) => options.host().dial(peerId, address, signal),
-      changed: () => {
-        this.#list = undefined
-      },
-      counted: (before, after) => {
-        if (before !== undefined) this.#counts[before]--
-        if (after !== undefined) this.#counts[after]++
-      },
-      full: () => {
-        const { connected, established, draining } = this.#counts
-        return connected + established + draining >= limits.connections
-      },
-      seen: (peer) => this.#seen(peer),
-      rests: (peer) => this.#rest(peer),
-      gone: (peer) => this.#forget(peer),
-    }
+    this.#blocklist = options.blocklist
+    const { settings, clock } = options
+    this.#past = new PastPeers(clock, settings.timeouts.resume, (peerId) => this.#closeResting(peerId, 'expired'))
+  }
+
+  get stopped(): boolean {
+    return this.#stopped
   }
 
   get(peerId: PeerId): Peer | undefined {
@@ -169,35 +66,20 @@ export class Peers {
 
   /** The same, of one that rests too. */
   find(peerId: PeerId): Peer | undefined {
-    return this.#peers.get(peerId) ?? (this.#dormant.get(peerId) === undefined ? undefined : this.#obtain(peerId))
-  }
-
-  /** Names that this node accepts. */
-  get names(): readonly string[] {
-    return [...this.#names]
+    return this.#peers.get(peerId) ?? (this.#past.rests(peerId) ? this.obtain(peerId) : undefined)
   }
 
   get all(): Iterable<Peer> {
     return this.#peers.values()
   }
 
-  /** Cost of all messages that are held here: their bytes, and 256 for each. */
-  get held(): number {
-    return this.#budget.held
-  }
-
-  /** Cost of all messages that are kept for peers. */
-  get buffered(): number {
-    return this.#kept.used
-  }
-
   statsOf(peerId: PeerId): PeerStats | undefined {
-    return this.#peers.get(peerId)?.stats ?? this.#departed.get(peerId)
+    return this.#peers.get(peerId)?.stats ?? this.#past.statsOf(peerId)
   }
 
   /** Of all peers, and of those that left in the last hour. */
   allStats(): Map<PeerId, PeerStats> {
-    return new Map([...this.#departed, ...[...this.#peers].map(([id, { stats }]) => [id, stats] as const)])
+    return new Map([...this.#past.stats, ...[...this.#peers].map(([id, { stats }]) => [id, stats] as const)])
   }
 
   *stats(): Generator<[Peer, PeerStats]> {
@@ -208,18 +90,18 @@ export class Peers {
     const peer = this.#peers.get(peerId)
     if (peer !== undefined) return peer.info
     const blocked = this.#blocklist.get(peerId)
-    return blocked === undefined && this.#dormant.get(peerId) === undefined ? undefined : away(peerId, blocked)
+    return blocked === undefined && !this.#past.rests(peerId) ? undefined : infoWithoutRecord(peerId, blocked)
   }
 
   /** Every known peer; the same list until something changes. */
   list(): readonly PeerInfo[] {
     if (this.#list === undefined) {
       const infos = [...this.#peers.values()].map((peer) => peer.info)
-      for (const [peerId] of this.#dormant) infos.push(away(peerId, this.#blocklist.get(peerId)))
+      for (const peerId of this.#past.restingIds) infos.push(infoWithoutRecord(peerId, this.#blocklist.get(peerId)))
       for (const peerId of this.#blocklist.peerIds) {
         const blocked = this.#blocklist.get(peerId)
-        if (blocked === undefined || this.#peers.has(peerId) || this.#dormant.get(peerId) !== undefined) continue
-        infos.push(away(peerId, blocked))
+        if (blocked === undefined || this.#peers.has(peerId) || this.#past.rests(peerId)) continue
+        infos.push(infoWithoutRecord(peerId, blocked))
       }
       this.#list = Object.freeze(infos)
     }
@@ -228,13 +110,13 @@ export class Peers {
 
   /** How many peers are in each state. */
   count(): Record<PeerState, number> {
-    return { ...this.#counts, disconnected: this.#counts.disconnected + this.#dormant.size }
+    return { ...this.#counts, disconnected: this.#counts.disconnected + this.#past.resting }
   }
 
   async connect({ peerId, addresses }: Target, signal: AbortSignal | undefined): Promise<void> {
     this.#checkPeer(peerId)
     if (addresses.length === 0 && this.find(peerId) === undefined) throw noAddress(peerId)
-    await this.#obtain(peerId).connect(addresses, signal)
+    await this.obtain(peerId).connect(addresses, signal)
   }
 
   /** Puts a peer into the address book, and keeps it connected when it is wanted. Resolves when the book has it. */
@@ -245,7 +127,7 @@ export class Peers {
   ): Promise<void> {
     this.#checkPeer(peerId)
     const { book } = this.#options
-    const peer = this.#obtain(peerId)
+    const peer = this.obtain(peerId)
     const written = book.add(peerId, [...peer.connection.addresses, ...addresses], options.metadata, options.connect)
     peer.saved(book.entries.get(peerId) as BookEntry)
     this.#know(addresses)
@@ -286,38 +168,19 @@ export class Peers {
   async unblock(peerId: PeerId): Promise<void> {
     this.#checkAlive()
     this.#blocklist.remove(peerId)
-    await this.#unblocked(peerId)
+    await this.unblocked(peerId)
   }
 
   /** Accepts one more name, from every peer. @throws GlueberryError `INVALID_STREAM`, `INVALID_OPTION` */
   addName(name: string): void {
-    if (this.#names.has(name)) return
-    const { settings } = this.#options
-    const { flow, limits } = settings
-    const count = this.#names.size + 1
-    if (count > limits.streams) {
-      throw new GlueberryError('INVALID_STREAM', `a node accepts at most limits.streams (${limits.streams}) names`, {
-        stream: name,
-      })
-    }
-    const [problem] = budgetProblems(flow, limits.messageSize, count)
-    if (problem !== undefined) throw new GlueberryError('INVALID_OPTION', problem, { stream: name })
-    const receivers = [...this.#peers.values()].filter((peer) => peer.traffic.receiver.hasSession)
-    const needed = firstWindow(settings, count) * receivers.length
-    if (needed > this.#budget.left || receivers.some((peer) => !peer.traffic.receiver.hasRoomForName)) {
-      throw new GlueberryError(
-        'INVALID_OPTION',
-        `flow.peerBudget and flow.nodeBudget do not leave room for one more name of the peers that are connected`,
-        { stream: name },
-      )
-    }
-    this.#names.add(name)
+    const receivers = [...this.#peers.values()].map(({ traffic }) => traffic.receiver)
+    if (!this.#options.names.add(name, receivers)) return
     for (const peer of this.#peers.values()) peer.accept(name)
   }
 
   /** Accepts a name no longer: what waits on it is dropped, and its senders are told. */
   removeName(name: string): void {
-    if (!this.#names.delete(name)) return
+    if (!this.#options.names.delete(name)) return
     for (const peer of this.#peers.values()) peer.withdraw(name)
   }
 
@@ -340,7 +203,7 @@ export class Peers {
     const blocks = await book.open()
     for (const [peerId, block] of blocks) this.#blocklist.set(peerId, block)
     for (const [peerId, entry] of book.entries) {
-      if (peerId !== this.#options.settings.identity.peerId) this.#obtain(peerId).saved(entry)
+      if (peerId !== this.#options.settings.identity.peerId) this.obtain(peerId).saved(entry)
       this.#know(entry.addresses)
     }
   }
@@ -359,7 +222,7 @@ export class Peers {
   /** Peers of the book that were to be connected and never were, since the node began. */
   get neverEstablished(): readonly PeerId[] {
     return [...this.#peers.values()]
-      .filter((peer) => this.#isWanted(peer.peerId) && !peer.hasHistory)
+      .filter((peer) => this.#isWanted(peer.peerId) && !peer.history.worthKeeping)
       .map(({ peerId }) => peerId)
   }
 
@@ -369,25 +232,20 @@ export class Peers {
     this.#running = false
     const peers = [...this.#peers.values()]
     for (const peer of peers) peer.close('stopped')
-    for (const [peerId] of [...this.#dormant]) {
-      this.#dormant.take(peerId)
-      this.#closeDormant(peerId, 'stopped')
-    }
-    this.#dials.close()
+    for (const peerId of this.#past.close()) this.#closeResting(peerId, 'stopped')
+    this.#options.dials.close()
     this.#blocklist.stop()
-    this.#departed.close()
-    this.#dormant.close()
     await Promise.all([...peers.map((peer) => peer.connection.closed()), ...this.#closing])
-    this.#keys.destroy()
+    this.#options.keys.destroy()
   }
 
-  #obtain(peerId: PeerId): Peer {
+  /** The record of a peer, made if there is none. */
+  obtain(peerId: PeerId): Peer {
     let peer = this.#peers.get(peerId)
     if (peer === undefined) {
-      const dormant = this.#dormant.take(peerId)
-      const stats = this.#departed.take(peerId)
-      const state = dormant && unpack(dormant.text, this.#nameNumbers)
-      peer = new Peer(peerId, this.#context, { stats, state, dormant })
+      const earlier = this.#past.take(peerId)
+      const { stats, dormant } = earlier
+      peer = this.#options.compose(peerId, this, earlier)
       if (stats !== undefined) this.#options.meter?.inherit(peer, stats)
       this.#peers.set(peerId, peer)
       this.#list = undefined
@@ -415,8 +273,27 @@ export class Peers {
     }
   }
 
-  /** A session with it is established. */
-  #seen(peer: Peer): void {
+  // What peers tell.
+
+  changed(): void {
+    this.#list = undefined
+  }
+
+  counted(before: PeerState | undefined, after: PeerState | undefined): void {
+    if (before !== undefined) this.#counts[before]--
+    if (after !== undefined) this.#counts[after]++
+  }
+
+  get full(): boolean {
+    const { connected, established, draining } = this.#counts
+    return connected + established + draining >= this.#options.settings.limits.connections
+  }
+
+  get draining(): boolean {
+    return this.#draining
+  }
+
+  seen(peer: Peer): void {
     const { peerId } = peer
     const { book, clock } = this.#options
     this.#peers.delete(peerId)
@@ -427,7 +304,7 @@ export class Peers {
 
   /** Connections from there come first where places are few. */
   #know(addresses: readonly Multiaddr[]): void {
-    for (const address of addresses) this.#admission.know(originOf(address))
+    for (const address of addresses) this.#options.admission.know(originOf(address))
   }
 
   /** Whether it is to be kept connected. */
@@ -451,7 +328,7 @@ export class Peers {
   }
 
   /** A block has ended. */
-  async #unblocked(peerId: PeerId): Promise<void> {
+  async unblocked(peerId: PeerId): Promise<void> {
     this.#touch(peerId)
     const peer = this.#peers.get(peerId)
     if (this.#running && peer !== undefined && this.#isWanted(peerId)) this.#keep(peer)
@@ -463,21 +340,16 @@ export class Peers {
     this.#peers.get(peerId)?.touch()
   }
 
-  #rest(peer: Peer): void {
+  rests(peer: Peer): void {
     if (!this.#leave(peer)) return
-    const { allowance, state } = peer.connection
-    this.#dormant.put(peer.peerId, {
-      text: pack(peer.dormantState, this.#nameNumbers),
-      outage: state.outage === true,
-      allowance,
-    })
+    this.#past.rest(peer)
   }
 
-  #forget(peer: Peer): void {
+  gone(peer: Peer): void {
     if (!this.#leave(peer)) return
     // A peer of the address book stays known when its connection is blocked or given up.
     const entry = this.#options.book.entries.get(peer.peerId)
-    if (entry !== undefined && !this.#stopped) this.#obtain(peer.peerId).saved(entry)
+    if (entry !== undefined && !this.#stopped) this.obtain(peer.peerId).saved(entry)
   }
 
   /** Keeps of a peer only its statistics, and waits for its connections in the background. */
@@ -486,21 +358,14 @@ export class Peers {
     if (this.#peers.get(peerId) !== peer) return false
     this.#peers.delete(peerId)
     this.#options.meter?.collect(peer, stats)
-    if (peer.hasHistory) {
-      const { lastReason, ...rest } = stats
-      // Without its error, which keeps a stack and a cause.
-      this.#departed.put(peerId, {
-        ...rest,
-        ...(lastReason === undefined ? {} : { lastReason: { kind: lastReason.kind } }),
-      })
-    }
+    this.#past.left(peer)
     const closing = connection.closed().finally(() => this.#closing.delete(closing))
     this.#closing.add(closing)
     this.#list = undefined
     return true
   }
 
-  #closeDormant(peerId: PeerId, reason: 'expired' | 'stopped'): void {
+  #closeResting(peerId: PeerId, reason: 'expired' | 'stopped'): void {
     this.#list = undefined
     this.#options.hub.emit({ type: 'closed', peerId, reason })
   }
@@ -515,16 +380,4 @@ const NONE: Readonly<Record<PeerState, number>> = {
   cooldown: 0,
   draining: 0,
   closed: 0,
-}
-
-/** What is known of a peer that has no record of its own: blocked, or at rest. */
-function away(peerId: PeerId, blocked: PeerBlock | undefined): PeerInfo {
-  return Object.freeze({
-    peerId,
-    state: 'disconnected',
-    saved: false,
-    addresses: Object.freeze([]),
-    metadata: Object.freeze({}),
-    ...(blocked === undefined ? {} : { blocked }),
-  })
 }
