@@ -58,7 +58,7 @@ export class Inbound implements HostHandlers {
     if (stopped() || link.direction !== 'inbound') {
       return stream.abort(new GlueberryError('PROTOCOL', 'only the side that dialed begins a session'))
     }
-    obtain(link.peerId).connection.accept(link, stream)
+    obtain(link.peerId).connection.sessions.accept(link, stream)
   }
 
   onDataStream(link: Link, stream: ByteStream): void {
@@ -75,7 +75,7 @@ export class Inbound implements HostHandlers {
     const peer = get(link.peerId)
     const open = (this.#open.get(link) ?? 0) + 1
     // Nobody sends before this side is ready, nor more streams than there are names, twice while keys are renewed.
-    if (peer?.connection.acceptsStreams(link) !== true || open > 2 * peer.traffic.receiver.names + SLACK) {
+    if (peer?.connection.sessions.acceptsStreams(link) !== true || open > 2 * peer.traffic.receiver.names + SLACK) {
       return this.#stray(link, stream, new Error('no such session'))
     }
     this.#open.set(link, open)
@@ -83,7 +83,7 @@ export class Inbound implements HostHandlers {
     const limit = this.#beginning(link, stream, peer, BEGINNINGS)
     try {
       const header = await readPreamble(stream.received, takeDataHeader)
-      const session = header && peer.connection.sessionOf(link, header.session)
+      const session = header && peer.connection.sessions.sessionOf(link, header.session)
       // A stream of an older session is reset without a word.
       if (header === undefined || session === undefined) throw new Error('no such session')
       if (!peer.traffic.receiver.admitStream()) {
@@ -109,7 +109,8 @@ export class Inbound implements HostHandlers {
   #beginning(link: Link, stream: ByteStream, peer: Peer, left: number): Cancellable {
     const { clock, timeout } = this.#options
     let timer = clock.setTimer(() => {
-      if (left > 1 && peer.connection.hears(link, timeout)) timer = this.#beginning(link, stream, peer, left - 1)
+      if (left > 1 && peer.connection.sessions.hears(link, timeout))
+        timer = this.#beginning(link, stream, peer, left - 1)
       else stream.abort(new GlueberryError('PROTOCOL', 'a stream did not begin in time'))
     }, timeout)
     return { cancel: () => timer.cancel() }
@@ -118,7 +119,7 @@ export class Inbound implements HostHandlers {
   /** It belongs to no session. Streams that ended with their connection are nobody's fault. */
   #stray(link: Link, stream: ByteStream, error: Error): void {
     stream.abort(error)
-    if (link.open) this.#options.get(link.peerId)?.connection.stray()
+    if (link.open) this.#options.get(link.peerId)?.connection.sessions.stray()
   }
 }
 

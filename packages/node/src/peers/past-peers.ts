@@ -67,9 +67,9 @@ export class PastPeers {
 
   /** Remembers a stranger that is away, and whose record ends. */
   rest(peer: Peer): void {
-    const { allowance, state } = peer.connection
+    const { sessions, state } = peer.connection
     const text = pack(peer.dormantState, this.#nameNumbers)
-    this.#dormant.put(peer.peerId, { text, outage: state.outage === true, allowance })
+    this.#dormant.put(peer.peerId, { text, outage: state.outage === true, allowance: sessions.allowance })
   }
 
   /** Forgets the strangers, and returns who they were. Leaves no timer; statistics can still be read. */

@@ -118,7 +118,7 @@ export class Peer {
   }
 
   get stats(): PeerStats {
-    return this.history.stats(this.connection.current?.roundTrip)
+    return this.history.stats(this.connection.sessions.current?.roundTrip)
   }
 
   /** What is to be remembered of it while it rests. */
@@ -127,7 +127,7 @@ export class Peer {
     return {
       instance: this.#options.instance,
       // The peer may not have noticed yet that this one is over. Of those before it, it has.
-      endedIds: this.connection.endedIds.slice(0, 1),
+      endedIds: this.connection.sessions.endedIds.slice(0, 1),
       receiver: receiver.remembered,
       traffic: remembered,
     }
@@ -140,7 +140,7 @@ export class Peer {
 
   /** Whether messages are accepted for it: it is in the address book, was established once, or is about to be. */
   get accepted(): boolean {
-    return !this.#closed && (this.remembered || this.connection.ready)
+    return !this.#closed && (this.remembered || this.connection.sessions.ready)
   }
 
   /** It is in the address book, like this. */
@@ -190,13 +190,13 @@ export class Peer {
 
   /** One more name is accepted. */
   accept(name: string): void {
-    this.connection.announceStreams([name])
-    if (!this.traffic.receiver.accept(name)) this.connection.restart()
+    this.connection.sessions.announceStreams([name])
+    if (!this.traffic.receiver.accept(name)) this.connection.sessions.restart()
   }
 
   /** A name is accepted no longer. */
   withdraw(name: string): void {
-    this.connection.withdrawStreams([name])
+    this.connection.sessions.withdrawStreams([name])
     const inbox = this.traffic.receiver.withdraw(name)
     if (inbox !== undefined) this.#options.delivery.withdraw(inbox)
   }
@@ -237,7 +237,8 @@ export class Peer {
   refuses(): Refusal | undefined {
     const { blocklist, owner } = this.#options
     if (blocklist.get(this.peerId) !== undefined) return { code: 'blocked', reason: 'it has blocked this node' }
-    if (!this.connection.ready && owner.full) return { code: 'busy', reason: 'it has as many connections as it takes' }
+    if (!this.connection.sessions.ready && owner.full)
+      return { code: 'busy', reason: 'it has as many connections as it takes' }
     return undefined
   }
 
