@@ -49,6 +49,9 @@ export function encodeOpen({ name, firstSequence, redeliveredThrough }: Open): U
   return bytes
 }
 
+/** What stands before the bytes of a message in its frame, at most: the type, and a length below `RECORD_PLAINTEXT_MAX`. */
+export const FRAME_HEADER_MAX = 4
+
 /** Bytes of a frame that carries `length` bytes of a message. */
 export function partLength(length: number): number {
   return 1 + uvarintLength(length) + length

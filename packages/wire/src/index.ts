@@ -28,6 +28,7 @@ export { WireError, type WireErrorCode } from './errors.ts'
 export {
   encodeOpen,
   FIN_FRAME,
+  FRAME_HEADER_MAX,
   FrameBuffer,
   FrameCursor,
   FrameType,

@@ -6,6 +6,7 @@ import { freeWhole } from '../memory.ts'
 import { ReceiveBuffer } from '../transport/receive-buffer.ts'
 import type { ByteStream } from '../transport/transport.ts'
 import type { Changes } from './changes/changes.ts'
+import { YAMUX_HEADER } from './changes/guard.ts'
 import { widenWindow } from './changes/speed.ts'
 
 const YAMUX = '/yamux/1.0.0'
@@ -38,7 +39,7 @@ export interface StreamOptions {
 
 /** A libp2p stream. */
 export class Libp2pByteStream implements ByteStream {
-  readonly received: ReceiveBuffer = new ReceiveBuffer()
+  readonly received: ReceiveBuffer = new ReceiveBuffer(YAMUX_HEADER)
   readonly #stream: Stream
   readonly #clock: Clock
   readonly #unreadMax: number

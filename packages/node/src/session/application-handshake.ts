@@ -1,4 +1,6 @@
-import { GlueberryError } from '../errors.ts'
+import { HANDSHAKE_BYTES_MAX, type Refusal } from '@glueberry/wire'
+import { GlueberryError, textOf } from '../errors.ts'
+import type { Logger } from '../observe/logger.ts'
 import type { PeerId } from '../peer-id.ts'
 import { Takers } from '../takers.ts'
 import type { Direction } from '../transport/transport.ts'
@@ -34,7 +36,7 @@ export interface HandshakePeer {
 }
 
 /** What came of it. */
-export type Decision = { readonly accepted: true } | { readonly accepted: false; readonly reason: string }
+type Decision = { readonly accepted: true } | { readonly accepted: false; readonly reason: string }
 
 /** Unread messages of the other side, at most (docs/protocol.md, Session handshake). */
 const UNREAD_MESSAGES = 64
@@ -78,8 +80,27 @@ export class ApplicationHandshake {
     }
   }
 
-  /** Runs the application's handler to its decision. Rejects with what it throws. */
-  async run(handler: (peer: HandshakePeer) => Promise<Verdict>, direction: Direction): Promise<Decision> {
+  /** Runs the application's handler to its decision: why the peer is refused, if it is. A handler that fails admits nobody. */
+  async decide(
+    handler: (peer: HandshakePeer) => Promise<Verdict>,
+    direction: Direction,
+    { logger, report }: { readonly logger: Logger; report(error: GlueberryError): void },
+  ): Promise<Refusal | undefined> {
+    try {
+      const decision = await this.#run(handler, direction)
+      return decision.accepted ? undefined : { code: 'application', reason: decision.reason }
+    } catch (error) {
+      if (!this.#abort.signal.aborted) {
+        const peerId = this.#peerId
+        logger.error('the handshake handler failed', { peerId, error })
+        const text = `the handshake handler failed for ${peerId}: ${textOf(error)}`
+        report(new GlueberryError('HANDSHAKE_REFUSED', text, { peerId, cause: error }))
+      }
+      return { code: 'failed', reason: 'its handshake failed' }
+    }
+  }
+
+  async #run(handler: (peer: HandshakePeer) => Promise<Verdict>, direction: Direction): Promise<Decision> {
     const decisions = new Map<unknown, Decision>()
     const decide = (decision: Decision): Verdict => {
       const made = Object.freeze({}) as Verdict
@@ -91,7 +112,7 @@ export class ApplicationHandshake {
       localPeerId: this.#own,
       direction,
       signal: this.#abort.signal,
-      send: async (data) => this.#write(typeof data === 'string' ? encoder.encode(data) : data),
+      send: async (data) => this.#write(handshakeBytes(data)),
       receive: () => this.#receive(),
       accept: () => decide({ accepted: true }),
       refuse: (reason) => decide({ accepted: false, reason: String(reason) }),
@@ -130,4 +151,15 @@ export class ApplicationHandshake {
     this.#hold(-data.length)
     return data
   }
+}
+
+/** @throws GlueberryError `MESSAGE_TOO_LARGE` */
+function handshakeBytes(data: Uint8Array | string): Uint8Array {
+  const bytes: unknown = typeof data === 'string' ? encoder.encode(data) : data
+  if (bytes instanceof Uint8Array && bytes.length <= HANDSHAKE_BYTES_MAX) return bytes
+  const got = bytes instanceof Uint8Array ? `${bytes.length} bytes` : typeof data
+  throw new GlueberryError(
+    'MESSAGE_TOO_LARGE',
+    `a handshake message is a text or at most ${HANDSHAKE_BYTES_MAX} bytes, got ${got}`,
+  )
 }

@@ -70,7 +70,7 @@ export class ControlChannel {
       await this.#stream.received.consume((queue) =>
         pipe(
           splitRecords(queue, watch),
-          openRecords((record) => opener.open(record)),
+          openRecords(this.#stream.received, (record) => opener.open(record)),
           (plaintexts: Iterable<Uint8Array>) => {
             for (const plaintext of plaintexts) {
               handle(decodeControl(plaintext))

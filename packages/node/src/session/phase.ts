@@ -39,6 +39,10 @@ export interface Established {
   readonly accepted: true
   readonly readySent: true
   readonly remoteReady: Ready
+  /** A record has come since. */
+  readonly heard: boolean
+  /** A ping was answered since. */
+  readonly answered: boolean
 }
 
 /** A session that is not over. */
@@ -58,5 +62,15 @@ export type Phase = Living | Ended
 export function establish(phase: Deciding): Deciding | Established {
   const { keys, remote, remoteStreams, accepted, readySent, remoteReady } = phase
   if (!accepted || !readySent || remoteReady === undefined) return phase
-  return { name: 'established', keys, remote, remoteStreams, accepted, readySent, remoteReady }
+  return {
+    name: 'established',
+    keys,
+    remote,
+    remoteStreams,
+    accepted,
+    readySent,
+    remoteReady,
+    heard: false,
+    answered: false,
+  }
 }

@@ -2,7 +2,6 @@ import {
   type ControlMessage,
   FAILURES_MAX,
   type GoodbyeReason,
-  HANDSHAKE_BYTES_MAX,
   RECORD_PLAINTEXT_MAX,
   type Ready,
   type Refusal,
@@ -12,7 +11,7 @@ import {
   WireError,
 } from '@glueberry/wire'
 import type { Cancellable } from '../clock.ts'
-import { GlueberryError, textOf } from '../errors.ts'
+import { type ErrorCode, GlueberryError } from '../errors.ts'
 import type { DisconnectReason } from '../events/events.ts'
 import type { Holding } from '../limits/pending-memory.ts'
 import { type PeerId, publicKeyOf } from '../peer-id.ts'
@@ -50,8 +49,6 @@ export class Session implements SessionPort {
   readonly #keyLife: KeyLife
   readonly #application: ApplicationHandshake
   #phase: Phase = { name: 'keying' }
-  #alive = false // a record has come since it was established
-  #answered = false // a ping has been, since
   #handshakeTimer: Cancellable | undefined // until established or ended
   #holding: Holding | undefined // from the first byte that is held until established or ended
   #partial = 0 // bytes of a control record that is not whole
@@ -82,23 +79,13 @@ export class Session implements SessionPort {
       clock: context.clock,
       ...context.heartbeat,
       ping: () => this.#duties.ping(),
-      dead: () =>
-        this.fail(
-          new GlueberryError('CONNECT_TIMEOUT', `${this.peerId} has been silent for ${context.heartbeat.timeout} ms`, {
-            peerId: this.peerId,
-          }),
-        ),
+      dead: () => this.#late('CONNECT_TIMEOUT', `has been silent for ${context.heartbeat.timeout} ms`),
     })
     this.#keyLife = new KeyLife({
       clock: context.clock,
       ...context.keyLife,
       due: () => owner.onKeysDue(this),
-      over: () =>
-        this.fail(
-          new GlueberryError('KEYS_EXPIRED', `the keys of the session with ${this.peerId} were not renewed in time`, {
-            peerId: this.peerId,
-          }),
-        ),
+      over: () => this.#late('KEYS_EXPIRED', 'did not renew the keys of the session in time'),
     })
   }
 
@@ -176,14 +163,10 @@ export class Session implements SessionPort {
   /** Runs the session to its end; never rejects, the end is told to the owner. */
   async run(): Promise<void> {
     const { clock, handshakeTimeout } = this.#context
-    this.#handshakeTimer = clock.setTimer(() => {
-      const error = new GlueberryError(
-        'HANDSHAKE_TIMEOUT',
-        `${this.peerId} did not complete the handshake within ${handshakeTimeout} ms`,
-        { peerId: this.peerId },
-      )
-      this.fail(error)
-    }, handshakeTimeout)
+    this.#handshakeTimer = clock.setTimer(
+      () => this.#late('HANDSHAKE_TIMEOUT', `did not complete the handshake within ${handshakeTimeout} ms`),
+      handshakeTimeout,
+    )
     try {
       const secrets = await this.#agreeOnKeys()
       if (this.ended) {
@@ -199,7 +182,7 @@ export class Session implements SessionPort {
         this.#heard()
         this.#handle(message)
       })
-      this.fail(new GlueberryError('CONNECT_FAILED', `${this.peerId} closed the session`, { peerId: this.peerId }))
+      this.fail(this.#error(`${this.peerId} closed the session`))
     } catch (error) {
       this.fail(error)
     }
@@ -209,24 +192,11 @@ export class Session implements SessionPort {
   begin(): void {
     const { handshake, logger, report } = this.#context
     if (handshake === undefined) return this.accept()
-    this.#application.run(handshake, this.link.direction).then(
-      (decision) => {
-        if (this.ended) return
-        if (decision.accepted) return this.accept()
-        this.refuse({ code: 'application', reason: decision.reason })
-      },
-      (error) => {
-        if (this.ended) return
-        logger.error('the handshake handler failed', { peerId: this.peerId, error })
-        report(
-          new GlueberryError('HANDSHAKE_REFUSED', `the handshake handler failed for ${this.peerId}: ${textOf(error)}`, {
-            peerId: this.peerId,
-            cause: error,
-          }),
-        )
-        this.refuse({ code: 'failed', reason: 'its handshake failed' })
-      },
-    )
+    void this.#application.decide(handshake, this.link.direction, { logger, report }).then((refusal) => {
+      if (this.ended) return
+      if (refusal === undefined) this.accept()
+      else this.refuse(refusal)
+    })
   }
 
   /** This side's application has accepted, now or in the session that this one renews. */
@@ -270,7 +240,7 @@ export class Session implements SessionPort {
 
   /** A record of a data stream has come. @throws GlueberryError when the session is over: its records are no longer processed */
   heard(bytes: number): void {
-    if (this.ended) throw this.#overError()
+    if (this.ended) throw this.#error('the session is over')
     this.#heard()
     this.#used(bytes)
   }
@@ -310,7 +280,7 @@ export class Session implements SessionPort {
 
   get #agreedKeys(): SessionKeys {
     const keys = this.#keys
-    if (keys === undefined) throw this.#overError()
+    if (keys === undefined) throw this.#error('the session is over')
     return keys
   }
 
@@ -376,10 +346,7 @@ export class Session implements SessionPort {
         this.hold(bytes - this.#partial)
         this.#partial = bytes
       },
-      late: () => {
-        const text = `a record of ${this.peerId} took longer than ${handshakeTimeout} ms`
-        this.fail(new GlueberryError('CONNECT_TIMEOUT', text, { peerId: this.peerId }))
-      },
+      late: () => this.#late('CONNECT_TIMEOUT', `did not complete a record within ${handshakeTimeout} ms`),
     })
   }
 
@@ -491,36 +458,24 @@ export class Session implements SessionPort {
   #used(bytes: number): void {
     if (this.ended) return // the last word on a stream
     this.#keyLife.used(bytes)
-    if (this.ended) throw this.#overError()
+    if (this.ended) throw this.#error('the session is over')
   }
 
   #heard(): void {
     this.#heartbeat.heard()
-    if (this.#alive || !this.established) return
-    this.#alive = true
+    if (this.#phase.name !== 'established' || this.#phase.heard) return
+    this.#phase = { ...this.#phase, heard: true }
     this.#owner.onAlive(this)
   }
 
   #wasAnswered(): void {
-    if (this.#answered || this.#phase.name !== 'established') return
-    this.#answered = true
+    if (this.#phase.name !== 'established' || this.#phase.answered) return
+    this.#phase = { ...this.#phase, answered: true }
     this.#owner.onAnswered(this, this.#phase.remote)
   }
 
-  #overError(): GlueberryError {
-    return new GlueberryError('CONNECT_FAILED', 'the session is over', { peerId: this.peerId })
-  }
-
   async #sendHandshake(data: Uint8Array): Promise<void> {
-    if (!(data instanceof Uint8Array) || data.length > HANDSHAKE_BYTES_MAX) {
-      const got = data instanceof Uint8Array ? `${data.length} bytes` : typeof data
-      throw new GlueberryError(
-        'MESSAGE_TOO_LARGE',
-        `a handshake message is a text or at most ${HANDSHAKE_BYTES_MAX} bytes, got ${got}`,
-      )
-    }
-    if (this.#phase.name !== 'deciding' || this.#phase.readySent)
-      throw new GlueberryError('CONNECT_FAILED', 'the handshake is over', { peerId: this.peerId })
+    if (this.#phase.name !== 'deciding' || this.#phase.readySent) throw this.#error('the handshake is over')
     this.#send({ type: 'handshake', data })
     await this.#channel.writable()
   }
@@ -541,6 +496,16 @@ export class Session implements SessionPort {
       // A closed stream is told by its reader, with the better reason. What cannot be encoded or sealed is our own end.
       if (error instanceof WireError) this.#end(endByError(error, this.peerId, true))
     }
+  }
+
+  /** The peer did not do something in time. */
+  #late(code: ErrorCode, what: string): void {
+    const { peerId } = this
+    this.fail(new GlueberryError(code, `${peerId} ${what}`, { peerId }))
+  }
+
+  #error(text: string): GlueberryError {
+    return new GlueberryError('CONNECT_FAILED', text, { peerId: this.peerId })
   }
 
   #protocolError(what: string): GlueberryError {

@@ -1,4 +1,4 @@
-import { FAILED_MAX, MESSAGE_OVERHEAD, type Open, type Position } from '@glueberry/wire'
+import { FAILED_MAX, FRAME_HEADER_MAX, MESSAGE_OVERHEAD, type Open, type Position } from '@glueberry/wire'
 import { GlueberryError } from '../errors.ts'
 import { freeWhole } from '../memory.ts'
 import type { PeerId } from '../peer-id.ts'
@@ -25,8 +25,6 @@ const PARTS_EXTRA = 16
 const PART_USUAL = 1024
 /** What frames a message or a part of one, in bytes. */
 const FRAMING = 5
-/** What stands before a part in its record: its type and its length. */
-const PART_HEADER = 4
 
 /**
  * Messages of one peer on one name, from their record to their consumption: order, credit, position.
@@ -343,7 +341,7 @@ export class Inbox {
     for (const part of this.#parts) {
       data.set(part, offset)
       offset += part.length
-      freeWhole(part, PART_HEADER)
+      freeWhole(part, FRAME_HEADER_MAX)
     }
     data.set(last, offset)
     this.#parts = []

@@ -1,9 +1,8 @@
+import { FRAME_HEADER_MAX } from '@glueberry/wire'
 import { freeWhole, share } from '../memory.ts'
 
 /** How many times its own size a message may hold in memory, by sharing a buffer with others. */
 const PIN_FACTOR = 8
-/** What stands before the bytes of a frame: its type and its length. */
-const FRAME_HEADER = 4
 /** V8 keeps the bytes of so small an array in the object itself: a buffer to share would cost more. */
 const IN_OBJECT = 64
 const NO_SLAB = new Uint8Array(0)
@@ -52,7 +51,7 @@ export class OpenedRecord {
   }
 
   #fills(start: number, end: number): boolean {
-    return start <= FRAME_HEADER && end === this.bytes.length
+    return start <= FRAME_HEADER_MAX && end === this.bytes.length
   }
 
   #view(start: number, end: number): Uint8Array<ArrayBuffer> {

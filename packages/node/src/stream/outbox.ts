@@ -1,8 +1,15 @@
-import { FrameBuffer, FrameCursor, FrameType, MESSAGE_OVERHEAD, RECORD_PLAINTEXT_MAX } from '@glueberry/wire'
+import {
+  FRAME_HEADER_MAX,
+  FrameBuffer,
+  FrameCursor,
+  FrameType,
+  MESSAGE_OVERHEAD,
+  RECORD_PLAINTEXT_MAX,
+} from '@glueberry/wire'
 import { free } from '../memory.ts'
 
 /** The largest message that is kept in one frame; a larger one is cut into fragments. */
-const WHOLE_MAX = RECORD_PLAINTEXT_MAX - 4
+const WHOLE_MAX = RECORD_PLAINTEXT_MAX - FRAME_HEADER_MAX
 /** Not worth a fragment: a large message begins in the next batch instead. */
 const FRAGMENT_MIN = 1024
 const SMALLEST_BATCH = 256
@@ -300,7 +307,7 @@ export class Outbox {
   }
 
   #addBatch(sequence: number, size: number): Batch {
-    const batch = new Batch(sequence, Math.max(SMALLEST_BATCH, Math.min(size + 4, RECORD_PLAINTEXT_MAX)))
+    const batch = new Batch(sequence, Math.max(SMALLEST_BATCH, Math.min(size + FRAME_HEADER_MAX, RECORD_PLAINTEXT_MAX)))
     if (this.#tail === undefined) {
       this.#head = batch
       this.#headMark = batch.start

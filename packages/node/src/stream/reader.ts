@@ -79,7 +79,7 @@ class DataReader {
   constructor(options: ReaderOptions) {
     const { peerId, clock, timeout, session, sink, stream, number } = options
     this.#options = options
-    this.#open = openRecords(session.opener(number))
+    this.#open = openRecords(stream.received, session.opener(number))
     this.#watch = new RecordWatch({
       clock,
       timeout,

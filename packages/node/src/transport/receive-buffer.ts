@@ -1,15 +1,22 @@
 import { ByteQueue } from '@glueberry/wire'
+import { freeWhole } from '../memory.ts'
 
 /** What has come on a stream and is not yet read, and how the stream ended. One reader. */
 export class ReceiveBuffer {
   /** The reader takes from here. */
   readonly queue: ByteQueue = new ByteQueue()
+  /** What of the transport's may stand before what came in one buffer, in bytes. */
+  readonly #framing: number
   readonly #over = Promise.withResolvers<void>()
   #ended = false
   #error: Error | undefined
   #discards = false
   /** Called when something has come, and when nothing more will. */
   #listener: (() => void) | undefined
+
+  constructor(framing = 0) {
+    this.#framing = framing
+  }
 
   /** Whether nothing more comes. */
   get ended(): boolean {
@@ -39,6 +46,11 @@ export class ReceiveBuffer {
     this.#error = error
     this.#over.resolve()
     this.#listener?.()
+  }
+
+  /** What the reader has taken is done with: its memory is freed at once, where nothing else lies in it. */
+  release(bytes: Uint8Array): void {
+    freeWhole(bytes, this.#framing)
   }
 
   /** Drops what is here, and what still comes. */

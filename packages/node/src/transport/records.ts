@@ -1,11 +1,8 @@
 import { type ByteQueue, takeRecord } from '@glueberry/wire'
 import type { Cancellable, Clock } from '../clock.ts'
 import { GlueberryError } from '../errors.ts'
-import { freeWhole } from '../memory.ts'
 import type { ReceiveBuffer } from './receive-buffer.ts'
 
-/** The header of a yamux frame, which is what stands before a record in the buffer that libp2p's Noise has opened. */
-const YAMUX_HEADER = 12
 /** The rest of a record may take so many time-outs, while other things come on its connection. */
 const TIMEOUTS = 10
 /** A record may come in so many pieces, and in one more for each so many of its bytes. */
@@ -88,14 +85,15 @@ export function* splitRecords(queue: ByteQueue, watch: RecordWatch): Generator<U
   }
 }
 
-/** Opens each record, and gives back the memory that it was in. */
+/** Opens each record, and releases it. */
 export function openRecords(
+  received: ReceiveBuffer,
   open: (record: Uint8Array) => Uint8Array<ArrayBuffer>,
 ): (records: Iterable<Uint8Array>) => Generator<Uint8Array<ArrayBuffer>> {
   return function* (records) {
     for (const record of records) {
       const plaintext = open(record)
-      freeWhole(record, YAMUX_HEADER)
+      received.release(record)
       yield plaintext
     }
   }

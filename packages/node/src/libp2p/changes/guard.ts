@@ -24,8 +24,8 @@ const NOISE_FRAME_TINY = 28
 /** A TCP segment is larger than that. */
 const NOISE_BYTES_PER_PIECE = 64
 
-/** https://github.com/hashicorp/yamux/blob/master/spec.md */
-const YAMUX_HEADER = 12
+/** The header of a yamux frame, in bytes (https://github.com/hashicorp/yamux/blob/master/spec.md). */
+export const YAMUX_HEADER = 12
 const DATA = 0
 /** A new stream, or a ping that wants an answer. */
 const SYN = 1
