@@ -1,6 +1,6 @@
 import type { Refusal } from '@glueberry/wire'
 import type { Multiaddr } from '../address.ts'
-import type { BookEntry } from '../address-book/address-book.ts'
+import type { BookEntry } from '../address-book/book-document.ts'
 import type { Cancellable, Clock } from '../clock.ts'
 import type { PeerConnection } from '../connection/connection.ts'
 import type { ConnectionEvent, ConnectionInput, ConnectionState } from '../connection/state.ts'

@@ -1,6 +1,7 @@
 import type { IdentityKeys } from '@glueberry/wire'
 import { type Multiaddr, originOf, type Target } from '../address.ts'
-import type { AddressBook, BookEntry } from '../address-book/address-book.ts'
+import type { AddressBook } from '../address-book/address-book.ts'
+import type { BookEntry } from '../address-book/book-document.ts'
 import type { Clock } from '../clock.ts'
 import type { Admission } from '../connection/admission.ts'
 import { noAddress } from '../connection/attempts.ts'
