@@ -1,10 +1,11 @@
-import { FAILED_MAX, FRAME_HEADER_MAX, MESSAGE_OVERHEAD, type Open, type Position } from '@glueberry/wire'
+import { MESSAGE_OVERHEAD, type Open, type Position } from '@glueberry/wire'
 import { GlueberryError } from '../errors.ts'
-import { freeWhole } from '../memory.ts'
 import type { PeerId } from '../peer-id.ts'
 import { Account, type Budget } from './budget.ts'
+import { Failures } from './failures.ts'
 import { InFlight } from './in-flight.ts'
 import { ReceivedMessage } from './message.ts'
+import { MessageParts, partsMax } from './message-parts.ts'
 import type { OpenedRecord } from './opened-record.ts'
 
 export interface InboxOptions {
@@ -20,9 +21,6 @@ export interface InboxOptions {
   readonly budget: Budget
 }
 
-/** How many parts a message may have: each costs memory of its own, which no credit counts. */
-const PARTS_EXTRA = 16
-const PART_USUAL = 1024
 /** What frames a message or a part of one, in bytes. */
 const FRAMING = 5
 
@@ -44,8 +42,7 @@ export class Inbox {
   readonly #oldInFlight = new Set<ReceivedMessage>()
   /** Messages whose sender waits for their consumption. */
   readonly #confirms = new Set<ReceivedMessage>()
-  #parts: Uint8Array<ArrayBuffer>[] = [] // of a message that is not complete
-  #partBytes = 0
+  readonly #parts = new MessageParts()
   #held = 0
   #partial = 0 // bytes of a record that is not whole
   #received = 0
@@ -53,10 +50,7 @@ export class Inbox {
   #redeliveredThrough = 0
   /** The sender's instance, as a text for message ids. */
   #instance: string
-  /** The last failures that the sender waits to hear of. */
-  #failed: readonly number[] = []
-  /** Those that it was not yet told of in this session. */
-  #untold: number[] = []
+  readonly failures: Failures = new Failures()
   /** The name is accepted no longer. */
   #withdrawn = false
   // Of the present session; no window means no session.
@@ -94,7 +88,7 @@ export class Inbox {
   /** The longest plaintext of a record that the credit leaves room for: its messages and what frames them, in bytes. */
   get longestRecord(): number {
     const room = Math.max(0, this.#limit - this.#arrived)
-    return room + room / 256 + FRAMING * (PARTS_EXTRA + this.#options.messageSize / PART_USUAL)
+    return room + room / 256 + FRAMING * partsMax(this.#options.messageSize)
   }
 
   /** Whether there is hardly room for more in this session. */
@@ -106,21 +100,10 @@ export class Inbox {
     return { received: this.#received, consumed: this.#consumed }
   }
 
-  /** The last messages that failed, and whose sender waits for their consumption. */
-  get failed(): readonly number[] {
-    return this.#failed
-  }
-
-  /** Failures that the sender was not yet told of; they are told now. */
-  takeFailures(): readonly number[] {
-    return this.#untold.splice(0)
-  }
-
   /** The sender runs as a new instance, which counts from 1. What is here stays, as an earlier instance's. */
   newInstance(instance: Uint8Array): void {
     this.#instance = hex(instance)
-    this.#failed = []
-    this.#untold = []
+    this.failures.clear()
     this.#confirms.clear() // who waited for these is gone
     this.#old = this.waiting
     for (const message of this.#inFlight.drain()) this.#oldInFlight.add(message)
@@ -163,7 +146,7 @@ export class Inbox {
   detach(): void {
     this.#window = 0
     this.#established = false
-    this.#untold = [] // READY tells them
+    this.failures.detach()
     this.#partial = 0
     this.#dropParts()
     this.recount()
@@ -203,11 +186,10 @@ export class Inbox {
   part(record: OpenedRecord, start: number, end: number): void {
     if (this.#withdrawn) return this.#discard(end - start)
     this.#admit(end - start, end - start)
-    if (this.#parts.length > PARTS_EXTRA + this.#options.messageSize / PART_USUAL) {
+    if (this.#parts.count > partsMax(this.#options.messageSize)) {
       throw this.#protocolError('a message comes in too many parts')
     }
     this.#parts.push(record.takeAlone(start, end))
-    this.#partBytes += end - start
   }
 
   /** The rest of a message, or a whole one; `undefined` when it is thrown away. @throws GlueberryError `PROTOCOL` above the credit or the size limit */
@@ -220,7 +202,7 @@ export class Inbox {
   ): ReceivedMessage | undefined {
     if (this.#withdrawn) return void this.#discard(end - start + MESSAGE_OVERHEAD)
     this.#admit(end - start, end - start + MESSAGE_OVERHEAD)
-    const data = this.#parts.length === 0 ? record.take(start, end) : this.#join(record.bytes.subarray(start, end))
+    const data = this.#parts.count === 0 ? record.take(start, end) : this.#parts.join(record.bytes.subarray(start, end))
     if (this.#received === Number.MAX_SAFE_INTEGER) throw this.#protocolError('messages beyond 2^53 − 1')
     const sequence = ++this.#received
     const message = new ReceivedMessage(
@@ -275,8 +257,7 @@ export class Inbox {
     if (!old && !this.#inFlight.remove(message)) return 'soon'
     const { cost, sequence } = message
     if (failed && !old && this.#confirms.has(message)) {
-      this.#failed = [...this.#failed, sequence].slice(-FAILED_MAX)
-      this.#untold.push(sequence)
+      this.failures.add(sequence)
     }
     this.#held -= cost
     this.#taken += cost
@@ -328,31 +309,16 @@ export class Inbox {
   /** Checks size and credit before anything is kept. */
   #admit(bytes: number, cost: number): void {
     const { messageSize } = this.#options
-    if (this.#partBytes + bytes > messageSize)
+    if (this.#parts.bytes + bytes > messageSize)
       throw this.#protocolError(`a message is larger than ${messageSize} bytes`)
     if (this.#arrived + cost > this.#limit) throw this.#protocolError('it sent more than its credit')
     this.#arrived += cost
     this.#held += cost
   }
 
-  #join(last: Uint8Array): Uint8Array<ArrayBuffer> {
-    const data = new Uint8Array(this.#partBytes + last.length)
-    let offset = 0
-    for (const part of this.#parts) {
-      data.set(part, offset)
-      offset += part.length
-      freeWhole(part, FRAME_HEADER_MAX)
-    }
-    data.set(last, offset)
-    this.#parts = []
-    this.#partBytes = 0
-    return data
-  }
-
   #dropParts(): void {
-    this.#held -= this.#partBytes
-    this.#parts = []
-    this.#partBytes = 0
+    this.#held -= this.#parts.bytes
+    this.#parts.drop()
   }
 
   #moveConsumed(): void {

@@ -1,15 +1,13 @@
 import { type Acknowledgement, equalBytes, type Failure, MEMORY_LENGTH, type Open, type Ready } from '@glueberry/wire'
-import type { Cancellable, Clock } from '../clock.ts'
+import type { Clock } from '../clock.ts'
 import { GlueberryError } from '../errors.ts'
 import type { PeerId } from '../peer-id.ts'
 import type { Due, SessionPort } from '../session-port.ts'
+import { AcknowledgementSchedule } from './acknowledgement-schedule.ts'
 import { Account, type Budget } from './budget.ts'
 import type { Counts } from './counts.ts'
 import { Inbox } from './inbox.ts'
 import type { ReceivedMessage } from './message.ts'
-
-/** An acknowledgement that is due waits for others so long at most, in milliseconds. */
-const ACK_DELAY = 5
 
 /** What is remembered of a sender that is away, when no message of it is held. */
 export interface RememberedSender {
@@ -68,12 +66,12 @@ export class Receiver {
   /** The sender's instance that the positions are of, and our own mark of this record. */
   #record: SenderRecord | undefined
   #session: Session | undefined
-  readonly #due = new Set<Inbox>()
-  #ackTimer: Cancellable | undefined // while something is due
+  readonly #acknowledgements: AcknowledgementSchedule
 
   constructor(options: ReceiverOptions) {
     this.#options = options
     this.#promised = new Account(options.budget)
+    this.#acknowledgements = new AcknowledgementSchedule(options.clock)
     const { remembered } = options
     if (remembered === undefined) return
     const { instance, memory, received } = remembered
@@ -98,7 +96,7 @@ export class Receiver {
 
   /** Whether a sender may still have to be told of a message that failed. */
   get hasFailures(): boolean {
-    for (const inbox of this.#inboxes.values()) if (inbox.failed.length > 0) return true
+    for (const inbox of this.#inboxes.values()) if (inbox.failures.last.length > 0) return true
     return false
   }
 
@@ -146,7 +144,7 @@ export class Receiver {
     const limits = new Map<string, number>()
     for (const name of names) limits.set(name, this.#inboxes.get(name)?.attach(firstWindow) ?? firstWindow)
     const positions = new Map([...this.#inboxes].map(([name, inbox]) => [name, inbox.position]))
-    const failed = new Map([...this.#inboxes].map(([name, inbox]) => [name, inbox.failed]))
+    const failed = new Map([...this.#inboxes].map(([name, inbox]) => [name, inbox.failures.last]))
     for (const [name, sequences] of failed) if (sequences.length === 0) failed.delete(name)
     return { memory: this.#record.memory, limits, positions, failed }
   }
@@ -160,7 +158,7 @@ export class Receiver {
     session.port = port
     this.#promise()
     for (const inbox of this.#inboxes.values()) inbox.establish()
-    if (this.#due.size > 0) port.requestAcknowledgement()
+    this.#acknowledgements.begin(() => port.requestAcknowledgement())
     return true
   }
 
@@ -169,9 +167,7 @@ export class Receiver {
     const session = this.#session
     if (session === undefined) return
     this.#session = undefined
-    this.#ackTimer?.cancel()
-    this.#ackTimer = undefined
-    this.#due.clear()
+    this.#acknowledgements.end()
     this.#promise()
     for (const inbox of this.#inboxes.values()) inbox.detach()
   }
@@ -216,7 +212,7 @@ export class Receiver {
     const gap = inbox.open(open)
     if (gap !== undefined) {
       skipped(name, gap.from, gap.count)
-      this.#acknowledgeSoon(inbox)
+      this.#acknowledgements.soon(inbox)
     }
     return inbox
   }
@@ -240,23 +236,21 @@ export class Receiver {
   settle(inbox: Inbox, message: ReceivedMessage, failed: boolean): void {
     if (this.#inboxes.get(inbox.name) !== inbox) return // of a record that was dropped meanwhile
     const urgency = inbox.settle(message, failed, this.#options.frozen())
-    if (urgency === 'now') this.#acknowledgeNow(inbox)
-    else this.#acknowledgeSoon(inbox)
+    if (this.#session === undefined) return // READY tells it
+    if (urgency === 'now') this.#acknowledgements.now(inbox)
+    else this.#acknowledgements.soon(inbox)
   }
 
   /** What the peer is told now. */
   acknowledgements(): Due {
     const acknowledgements: Acknowledgement[] = []
     const failures: Failure[] = []
-    for (const inbox of this.#due) {
+    for (const inbox of this.#acknowledgements.take()) {
       const { name } = inbox
       const { consumed, limit } = inbox.acknowledge(this.#options.frozen())
       acknowledgements.push({ name, consumed, limit })
-      for (const sequence of inbox.takeFailures()) failures.push({ name, sequence })
+      for (const sequence of inbox.failures.take()) failures.push({ name, sequence })
     }
-    this.#due.clear()
-    this.#ackTimer?.cancel()
-    this.#ackTimer = undefined
     return { failures, acknowledgements }
   }
 
@@ -277,7 +271,7 @@ export class Receiver {
     session.granted++
     const inbox = this.#inboxes.get(name) ?? this.#makeInbox(name)
     this.#attachInbox(inbox, session)
-    this.#acknowledgeNow(inbox)
+    this.#acknowledgements.now(inbox)
     return true
   }
 
@@ -293,7 +287,7 @@ export class Receiver {
     this.#promise()
     if (inbox === undefined) return undefined
     inbox.withdraw()
-    this.#due.delete(inbox)
+    this.#acknowledgements.delete(inbox)
     this.#inboxes.delete(name)
     this.#forget()
     return inbox
@@ -344,23 +338,5 @@ export class Receiver {
     const session = this.#session
     const names = session?.port === undefined ? 0 : session.unused.size
     this.#promised.set(names * (session?.firstWindow ?? 0), 0)
-  }
-
-  #acknowledgeSoon(inbox: Inbox): void {
-    const session = this.#session
-    if (session === undefined) return
-    this.#due.add(inbox)
-    this.#ackTimer ??= this.#options.clock.setTimer(() => {
-      this.#ackTimer = undefined
-      this.#session?.port?.requestAcknowledgement()
-    }, ACK_DELAY)
-  }
-
-  #acknowledgeNow(inbox: Inbox): void {
-    const session = this.#session
-    if (session === undefined) return
-    this.#due.add(inbox)
-    if (session.port === undefined) this.#acknowledgeSoon(inbox)
-    else session.port.requestAcknowledgement()
   }
 }

@@ -9,6 +9,7 @@ import type { SessionPort } from '../session-port.ts'
 import { Account, type Budget } from './budget.ts'
 import type { Counts } from './counts.ts'
 import type { Abandoned, Outbox, SessionStart } from './outbox.ts'
+import { Watchers } from './watchers.ts'
 import { Writer } from './writer.ts'
 
 /** With so much queued a writer does not wait for the next turn, in bytes. */
@@ -23,14 +24,6 @@ interface Waiting {
   readonly over: Promise<void>
   /** It is accepted, with this sequence: an abort no longer takes it back. */
   accept(sequence: number): void
-  reject(error: unknown): void
-}
-
-interface Watcher {
-  readonly sequence: number
-  /** Waits for this message itself, not only for all before it. */
-  readonly confirms: boolean
-  resolve(): void
   reject(error: unknown): void
 }
 
@@ -67,10 +60,7 @@ export class Sender {
   readonly #account: Account
   readonly #waiting = new LinkedList<Waiting>()
   #waitingBytes = 0
-  /** Ordered by sequence. */
-  readonly #watchers = new LinkedList<Watcher>()
-  /** Those of them that wait for a message itself. */
-  readonly #confirms = new Map<number, Watcher>()
+  readonly #watchers = new Watchers()
   /** Callers that wait until something can be sent at once. */
   readonly #writable = new LinkedList<() => void>()
   /** Waits for what is kept on other names, or for other peers, to go. */
@@ -161,7 +151,7 @@ export class Sender {
     if (!this.#outbox.begin(start)) throw this.#protocolError()
     this.#recount()
     this.#session = { port, writer: undefined }
-    this.#settle()
+    this.#watchers.settle(this.#outbox.consumed)
     this.#advance()
   }
 
@@ -179,7 +169,7 @@ export class Sender {
     const before = this.#outbox.progress
     if (!this.#outbox.acknowledge(consumed, limit)) throw this.#protocolError()
     this.#recount()
-    this.#settle()
+    this.#watchers.settle(this.#outbox.consumed)
     this.#advance()
     return this.#outbox.progress > before
   }
@@ -188,19 +178,16 @@ export class Sender {
   failed(sequence: number): boolean {
     const { peerId, name } = this.#options
     const text = `a handler of ${peerId} failed on message ${sequence} of ${JSON.stringify(name)}`
-    const watcher = this.#confirms.get(sequence)
-    watcher?.reject(new GlueberryError('HANDLER_FAILED', text, { peerId, stream: name }))
-    return watcher !== undefined
+    return this.#watchers.failed(sequence, () => new GlueberryError('HANDLER_FAILED', text, { peerId, stream: name }))
   }
 
   /** More messages were consumed without success than the peer remembers: of those before this one nobody knows. */
   failedBefore(sequence: number, consumed: number): void {
     const { peerId, name } = this.#options
-    for (const watcher of this.#watchers) {
-      if (watcher.sequence >= sequence || watcher.sequence > consumed) return
-      const text = `message ${watcher.sequence} was consumed by ${peerId}, and its handler may have failed`
-      if (watcher.confirms) watcher.reject(new GlueberryError('UNCONFIRMED', text, { peerId, stream: name }))
-    }
+    this.#watchers.rejectThrough(Math.min(sequence - 1, consumed), (each) => {
+      const text = `message ${each} was consumed by ${peerId}, and its handler may have failed`
+      return new GlueberryError('UNCONFIRMED', text, { peerId, stream: name })
+    })
   }
 
   /** The largest message that is kept or waits, in bytes; looks at each. */
@@ -214,19 +201,17 @@ export class Sender {
   abandon(code: ErrorCode, message: string): Abandoned | undefined {
     const { peerId, name } = this.#options
     const error = (): GlueberryError => new GlueberryError(code, message, { peerId, stream: name })
-    const watchers = [...this.#watchers]
     const abandoned = this.#outbox.abandon()
     this.#recount()
     for (const waiting of [...this.#waiting]) waiting.reject(error())
-    for (const watcher of watchers)
-      watcher.reject(new GlueberryError('UNDELIVERED', message, { peerId, stream: name, cause: error() }))
+    this.#watchers.rejectAll(() => new GlueberryError('UNDELIVERED', message, { peerId, stream: name, cause: error() }))
     for (const resolve of this.#writable.drain()) resolve() // whatever trySend says now
     return abandoned
   }
 
   #flushAccepted(signal: AbortSignal | undefined): Promise<void> {
     if (this.#outbox.messages === 0) return DONE
-    return this.#watch(this.#outbox.lastSequence, false, signal, () => signal?.reason).then(() => undefined)
+    return this.#watchers.watch(this.#outbox.lastSequence, false, signal, () => signal?.reason).then(() => undefined)
   }
 
   #hasRoom(size: number): boolean {
@@ -355,56 +340,10 @@ export class Sender {
 
   #consumption(sequence: number, signal: AbortSignal | undefined): Promise<number> {
     const { peerId, name } = this.#options
-    return this.#watch(sequence, true, signal, () => {
+    return this.#watchers.watch(sequence, true, signal, () => {
       const text = `no longer waiting for ${peerId} to consume message ${sequence}; it is still being delivered`
       return new GlueberryError('UNCONFIRMED', text, { peerId, stream: name, cause: signal?.reason })
     })
-  }
-
-  /** Resolves when this message is consumed; `confirms`: with success. */
-  #watch(
-    sequence: number,
-    confirms: boolean,
-    signal: AbortSignal | undefined,
-    abortReason: () => unknown,
-  ): Promise<number> {
-    return new Promise((resolve, reject) => {
-      const abort = (): void => {
-        // One that confirms stays until the peer has told of its message: that the peer tells is no fault of the peer.
-        if (!confirms) this.#watchers.remove(place)
-        reject(abortReason())
-      }
-      const done = (): void => {
-        this.#watchers.remove(place)
-        if (confirms) this.#confirms.delete(sequence)
-        signal?.removeEventListener('abort', abort)
-      }
-      const watcher: Watcher = {
-        sequence,
-        confirms,
-        resolve: () => {
-          done()
-          resolve(sequence)
-        },
-        reject: (error) => {
-          done()
-          reject(error)
-        },
-      }
-      if (signal?.aborted === true) return reject(abortReason())
-      signal?.addEventListener('abort', abort, { once: true })
-      const place = this.#watchers.push(watcher) // always the last sequence: so they stay in order
-      if (confirms) this.#confirms.set(sequence, watcher)
-    })
-  }
-
-  /** Tells those that waited for what has been consumed by now. */
-  #settle(): void {
-    const { consumed } = this.#outbox
-    for (let next = this.#watchers.first; next !== undefined && next.sequence <= consumed; ) {
-      next.resolve()
-      next = this.#watchers.first
-    }
   }
 
   #protocolError(): GlueberryError {
