@@ -249,10 +249,10 @@ export class Node<S extends string = string, Sends extends string = S> implement
   }
 
   /**
-   * Sends a message: bytes, which are copied, or a text as UTF-8. Resolves with its sequence, from 1 for each peer and
-   * name, when it is accepted into the peer's credit (while the peer is away, into `flow.sendBuffer`); with `confirm`,
-   * when the peer's application has consumed it. Messages to one peer on one name arrive in the order of the calls, each
-   * once.
+   * Sends a message: bytes, which are copied, or a text as UTF-8. Resolves with its sequence when it is accepted into the
+   * peer's credit (while the peer is away, into `flow.sendBuffer`); with `confirm`, when the peer's application has
+   * consumed it. Messages to one peer on one name arrive in the order of the calls, each once. Their sequences count
+   * from 1; from a higher one on names that come into use after the peer has withdrawn one.
    *
    * @throws GlueberryError `NOT_RUNNING`, `DRAINING`, `STOPPED`, `PEER_UNKNOWN`, `PEER_BLOCKED`, `INVALID_STREAM`,
    * `STREAM_NOT_ACCEPTED`, `MESSAGE_TOO_LARGE`, `TOO_MANY_WAITING`, `BUFFER_FULL`, `PEER_REMOVED`; with `confirm`, after

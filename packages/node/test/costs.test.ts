@@ -145,10 +145,15 @@ test('a stranger that left is remembered in less than a KiB, with 64 names in us
         receiver: fc.option(fc.record({ instance: bytes(16), memory: bytes(8), received: sequences() }), {
           nil: undefined,
         }),
-        traffic: fc.record({ memory: fc.option(bytes(8), { nil: undefined }), sent: sequences() }),
+        traffic: fc.record({
+          memory: fc.option(bytes(8), { nil: undefined }),
+          sent: sequences(),
+          sentOnWithdrawn: fc.nat(1_000_000_000),
+        }),
       }) as fc.Arbitrary<DormantState>,
       (state) => {
         expect(unpack(pack(state, numbers), numbers)).toEqual(state)
+        expect(numbers.size).toBe(0)
       },
     ),
   )
@@ -158,7 +163,7 @@ test('a stranger that left is remembered in less than a KiB, with 64 names in us
       instance: new Uint8Array(16),
       endedIds: [new Uint8Array(32)],
       receiver: { instance: new Uint8Array(16), memory: new Uint8Array(8), received: used },
-      traffic: { memory: new Uint8Array(8), sent: new Map() },
+      traffic: { memory: new Uint8Array(8), sent: new Map(), sentOnWithdrawn: 0 },
     },
     numbers,
   )

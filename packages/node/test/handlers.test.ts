@@ -1,5 +1,6 @@
 import { eventually, FaultProxy, makeNode, pair } from '@glueberry/testkit'
 import { expect, test } from 'vitest'
+import type { Message } from '../src/index.ts'
 
 /** What an application may throw, and of which not even the text can be asked for. */
 const oddities: [string, () => unknown][] = [
@@ -204,6 +205,112 @@ test('a failure that the line has swallowed is told by the next session', async 
   await eventually(() => alice.events.some(({ type }) => type === 'handler-failed'))
   proxy.plan({ kind: 'none' })
   expect(await confirmed).toMatchObject({ code: 'HANDLER_FAILED' })
+})
+
+test('of more failures than are remembered, the confirmations behind the last ones reject, in whatever order they failed', async () => {
+  await using alice = await makeNode({ streams: ['x'] })
+  await using bob = await makeNode({ streams: ['x'], reconnect: { baseDelay: 1 } })
+  await using proxy = await FaultProxy.to(alice.node.addrs[0] as string)
+  const id = await bob.node.connect(proxy.address)
+  const outcomes = Array.from({ length: 20 }, () => Promise.withResolvers<void>())
+  let begun = 0
+  const handle = async ({ sequence }: Message): Promise<void> => {
+    begun++
+    await outcomes[sequence - 1]?.promise
+  }
+  alice.node.handle('x', handle, { ordered: false })
+  const confirmed = outcomes.map(() =>
+    bob.node.send(id, 'x', '', { confirm: true }).then(
+      () => 'consumed',
+      ({ code }) => code,
+    ),
+  )
+  await eventually(() => begun === 20)
+  proxy.plan({ kind: 'refuse' })
+  proxy.cut()
+  await eventually(() => alice.node.health().peers.established === 0)
+  for (const sequence of [20, ...Array.from({ length: 17 }, (_, i) => i + 1)]) {
+    outcomes[sequence - 1]?.reject(new Error('no'))
+    await eventually(() =>
+      alice.events.some((event) => event.type === 'handler-failed' && event.message.sequence === sequence),
+    )
+  }
+  for (const { resolve } of outcomes) resolve()
+  proxy.plan({ kind: 'none' })
+  expect(await Promise.all(confirmed)).toEqual([
+    'UNCONFIRMED',
+    'UNCONFIRMED',
+    ...Array.from({ length: 15 }, () => 'HANDLER_FAILED'),
+    'consumed',
+    'consumed',
+    'HANDLER_FAILED',
+  ])
+})
+
+test('a message that a closed handler gives back is not consumed, though a later one is', async () => {
+  await using nodes = await pair(['x', 'y'])
+  const { alice, bob, aliceId } = nodes
+  alice.handle('y', () => {})
+  const ends = Array.from({ length: 3 }, () => Promise.withResolvers<void>())
+  let begun = 0
+  const handle = async ({ sequence }: Message, signal: AbortSignal): Promise<void> => {
+    begun++
+    if (sequence === 1) signal.addEventListener('abort', () => ends[0]?.reject(signal.reason))
+    await ends[sequence - 1]?.promise
+  }
+  const handler = alice.handle('x', handle, { ordered: false })
+  const confirmed: number[] = []
+  for (let i = 0; i < 3; i++) void bob.send(aliceId, 'x', '', { confirm: true }).then((last) => confirmed.push(last))
+  await eventually(() => begun === 3)
+  const closed = handler.close()
+  ends[1]?.resolve()
+  await bob.send(aliceId, 'y', '', { confirm: true }) // what is told of x comes before
+  expect(confirmed).toEqual([])
+  await using messages = alice.messages('x')
+  expect((await messages.next()).value?.sequence).toBe(1)
+  await eventually(() => confirmed.length === 2)
+  ends[2]?.resolve()
+  await closed
+  await eventually(() => confirmed.length === 3)
+})
+
+test.each(['handle', 'messages'] as const)('in order also when a handler that runs is replaced by %s', async (form) => {
+  await using nodes = await pair(['x'])
+  const { alice, bob, aliceId } = nodes
+  const begun = Promise.withResolvers<void>()
+  const first = alice.handle('x', async (_, signal) => {
+    begun.resolve()
+    await new Promise((_, reject) =>
+      signal.addEventListener('abort', () => queueMicrotask(() => reject(signal.reason))),
+    )
+  })
+  for (let i = 1; i <= 3; i++) await bob.send(aliceId, 'x', String(i))
+  await begun.promise
+  await eventually(() => alice.peerStats(bob.peerId)?.messagesReceived === 3)
+  void first.close()
+  const order: number[] = []
+  if (form === 'handle') alice.handle('x', ({ sequence }) => void order.push(sequence))
+  else
+    void (async () => {
+      for await (const { sequence } of alice.messages('x')) order.push(sequence)
+    })()
+  await eventually(() => order.length === 3)
+  expect(order).toEqual([1, 2, 3])
+})
+
+test('a handler that closes its own handle may read on itself', async () => {
+  await using nodes = await pair(['x'])
+  const { alice, bob, aliceId } = nodes
+  const read: string[] = []
+  const handler = alice.handle('x', async (message) => {
+    read.push(message.text())
+    await handler.close()
+    await using messages = alice.messages('x')
+    read.push((await messages.next()).value?.text() ?? '')
+  })
+  await bob.send(aliceId, 'x', 'first')
+  await bob.send(aliceId, 'x', 'second', { confirm: true })
+  expect(read).toEqual(['first', 'second'])
 })
 
 test('no handler runs before handle has returned', async () => {

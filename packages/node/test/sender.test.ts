@@ -4,7 +4,7 @@ import { expect, test } from 'vitest'
 import { Identity } from '../src/index.ts'
 import type { SessionPort } from '../src/session-port.ts'
 import { Budget } from '../src/stream/budget.ts'
-
+import { OpenedRecord } from '../src/stream/opened-record.ts'
 import { Outbox } from '../src/stream/outbox.ts'
 import { Receiver } from '../src/stream/receiver.ts'
 import { Sender } from '../src/stream/sender.ts'
@@ -141,6 +141,77 @@ test('a goodbye is followed by FIN, at once', async () => {
   expect(written).toEqual(['OPEN 1', 'a', 'FIN'])
 })
 
+test('flush rejects when a send that waited is accepted and given up in the same turn', async () => {
+  const { clock, sender } = make()
+  const { port, opened } = session()
+  sender.attach(port, { ...start, limit: 300 })
+  opened.resolve()
+  void send(sender, 'fits')
+  await turns(clock)
+  const waiting = send(sender, 'waits')
+  const flushed = expect(sender.flush(undefined)).rejects.toMatchObject({ code: 'UNDELIVERED' })
+  sender.acknowledge(1, 1000)
+  sender.abandon('STREAM_NOT_ACCEPTED', 'no more')
+  expect(await waiting).toBe(2)
+  await flushed
+})
+
+test('what is given up costs one error, however many calls wait for it', async () => {
+  const { sender } = make()
+  sender.attach(session().port, { ...start, limit: 1_000_000 })
+  const calls = Array.from({ length: 100 }, () => send(sender, 'x', { confirm: true }))
+  sender.abandon('PEER_REMOVED', 'gone')
+  const errors = await Promise.all(calls.map((call) => call.catch((error: unknown) => error)))
+  expect(errors[0]).toMatchObject({ code: 'UNDELIVERED', cause: { code: 'PEER_REMOVED' } })
+  expect(new Set(errors).size).toBe(1)
+})
+
+test('a peer may use the credit that it had of a name when that was withdrawn', () => {
+  const clock = new SimulatedClock()
+  const names = new Set(['x'])
+  const receiver = new Receiver({
+    peerId,
+    remembered: undefined,
+    clock,
+    budget: new Budget(1_000_000),
+    messageSize: 1000,
+    firstWindow: () => 2000,
+    windowMax: 100_000,
+    names: () => names,
+    frozen: () => false,
+    counts: { messagesSent: 0, bytesSent: 0, messagesReceived: 0, bytesReceived: 0, redelivered: 0 },
+    offer: () => {},
+    skipped: () => {},
+  })
+  const open = { name: 'x', firstSequence: 1, redeliveredThrough: 0 }
+  receiver.begin(new Uint8Array(16))
+  receiver.attach(session().port)
+  const record = new OpenedRecord(new Uint8Array(1000))
+  const inbox = receiver.open(open)
+  const receive = (count: number): void => {
+    for (let i = 0; i < count; i++) inbox.message(record, 0, 200, false, 0)
+  }
+  const consume = () => {
+    for (let message = inbox.take(); message !== undefined; message = inbox.take())
+      receiver.settle(inbox, message, false)
+    return receiver.acknowledgements().acknowledgements[0]?.limit as number
+  }
+  for (let round = 0; round < 2; round++) {
+    receive(4)
+    consume()
+  }
+  receive(8)
+  receiver.end()
+  receiver.begin(new Uint8Array(16))
+  receiver.attach(session().port)
+  // The credit grows by what was received before, while the peer has not yet opened its stream.
+  const granted = consume()
+  receiver.withdraw('x')
+  const thrownAway = receiver.open({ ...open, firstSequence: 17 })
+  expect(granted).toBeGreaterThan(3000)
+  expect(thrownAway.longestRecord).toBeGreaterThanOrEqual(granted)
+})
+
 test('flush behind a send that is aborted resolves when the rest is consumed', async () => {
   const { sender } = make()
   const { port } = session()
@@ -191,7 +262,8 @@ test('a peer that acknowledges what this session has not sent is found out, and 
   expect(() => sender.acknowledge(3, 0)).toThrow(expect.objectContaining({ code: 'PROTOCOL' }))
 })
 
-test('that the peer has forgotten is not forgotten here when the session that tells of it fails for want of memory', async () => {
+/** All messages of one peer, and what its READY says. */
+function makeTraffic() {
   const clock = new SimulatedClock()
   const budget = new Budget(1000)
   const counts = { messagesSent: 0, bytesSent: 0, messagesReceived: 0, bytesReceived: 0, redelivered: 0 }
@@ -237,6 +309,11 @@ test('that the peer has forgotten is not forgotten here when the session that te
     traffic.attach(port, ready(memory))
     return written
   }
+  return { clock, budget, receiver, traffic, ready, begin }
+}
+
+test('that the peer has forgotten is not forgotten here when the session that tells of it fails for want of memory', async () => {
+  const { clock, budget, receiver, traffic, ready, begin } = makeTraffic()
   const first = begin(1)
   await traffic.send('x', Buffer.from('a'), { confirm: false, signal: undefined })
   await turns(clock)
@@ -251,4 +328,21 @@ test('that the peer has forgotten is not forgotten here when the session that te
   const third = begin(2)
   await turns(clock)
   expect(third).toEqual(['OPEN 1 marked', 'a'])
+})
+
+test('of a name that the peer has withdrawn nothing is kept, and its sequences do not come again', async () => {
+  const { clock, traffic, begin } = makeTraffic()
+  const options = { confirm: false, signal: undefined }
+  begin(1)
+  for (let sequence = 1; sequence <= 3; sequence++) {
+    expect(await traffic.send('x', Buffer.from('a'), options)).toBe(sequence)
+  }
+  await turns(clock)
+  traffic.withdrawn(['x'])
+  expect(traffic.remembered).toMatchObject({ sent: new Map(), sentOnWithdrawn: 3 })
+  traffic.detach(true)
+  const second = begin(2)
+  expect(await traffic.send('x', Buffer.from('b'), options)).toBe(4)
+  await turns(clock)
+  expect(second).toEqual(['OPEN 4', 'b'])
 })

@@ -32,15 +32,33 @@ export interface Earlier {
 /** Numbers for names, so that a name takes one or two characters of each dormant peer. */
 export class NameNumbers {
   readonly #names: string[] = []
-  readonly #numbers = new Map<string, number>()
+  readonly #numbers = new Map<string, { readonly number: number; users: number }>()
+  /** Numbers that nobody uses any more. */
+  readonly #free: number[] = []
 
-  numberOf(name: string): number {
-    let number = this.#numbers.get(name)
-    if (number === undefined) {
-      number = this.#names.push(name) - 1
-      this.#numbers.set(name, number)
+  /** How many names have a number. */
+  get size(): number {
+    return this.#numbers.size
+  }
+
+  /** The number of a name, for one more user. */
+  use(name: string): number {
+    let entry = this.#numbers.get(name)
+    if (entry === undefined) {
+      entry = { number: this.#free.pop() ?? this.#names.length, users: 0 }
+      this.#names[entry.number] = name
+      this.#numbers.set(name, entry)
     }
-    return number
+    entry.users++
+    return entry.number
+  }
+
+  /** One user less. */
+  release(name: string): void {
+    const entry = this.#numbers.get(name)
+    if (entry === undefined || --entry.users > 0) return
+    this.#numbers.delete(name)
+    this.#free.push(entry.number)
   }
 
   nameOf(number: number): string {
@@ -48,7 +66,7 @@ export class NameNumbers {
   }
 }
 
-/** The state as one text of bytes (Latin-1): of all values in JavaScript the one that takes the least memory. */
+/** The state as one text of bytes (Latin-1): of all values in JavaScript the one that takes the least memory. It uses numbers for names until it is unpacked. */
 export function pack({ instance, endedIds, receiver, traffic }: DormantState, names: NameNumbers): string {
   const out: number[] = []
   const bytes = (value: Uint8Array | undefined): void => void out.push(value?.length ?? 0, ...(value ?? []))
@@ -56,7 +74,7 @@ export function pack({ instance, endedIds, receiver, traffic }: DormantState, na
     const used = [...sequences].filter(([, sequence]) => sequence > 0)
     pushNumber(out, used.length)
     for (const [name, sequence] of used) {
-      pushNumber(out, names.numberOf(name))
+      pushNumber(out, names.use(name))
       pushNumber(out, sequence)
     }
   }
@@ -65,6 +83,7 @@ export function pack({ instance, endedIds, receiver, traffic }: DormantState, na
   for (const id of endedIds) bytes(id)
   bytes(traffic.memory)
   numbers(traffic.sent)
+  pushNumber(out, traffic.sentOnWithdrawn)
   if (receiver !== undefined) {
     bytes(receiver.instance)
     bytes(receiver.memory)
@@ -73,6 +92,7 @@ export function pack({ instance, endedIds, receiver, traffic }: DormantState, na
   return Buffer.from(out).toString('latin1')
 }
 
+/** The state of a text, which is then no longer to be used: its numbers for names are released. */
 export function unpack(text: string, names: NameNumbers): DormantState {
   const packed = Buffer.from(text, 'latin1')
   let at = 0
@@ -94,13 +114,10 @@ export function unpack(text: string, names: NameNumbers): DormantState {
   const instance = bytes()
   const endedIds = Array.from({ length: number() }, bytes)
   const memory = bytes()
-  const sent = numbers()
-  return {
-    instance,
-    endedIds,
-    traffic: { memory: memory.length === 0 ? undefined : memory, sent },
-    receiver: at === packed.length ? undefined : { instance: bytes(), memory: bytes(), received: numbers() },
-  }
+  const traffic = { memory: memory.length === 0 ? undefined : memory, sent: numbers(), sentOnWithdrawn: number() }
+  const receiver = at === packed.length ? undefined : { instance: bytes(), memory: bytes(), received: numbers() }
+  for (const name of [...traffic.sent.keys(), ...(receiver?.received.keys() ?? [])]) names.release(name)
+  return { instance, endedIds, traffic, receiver }
 }
 
 /** Seven bits a byte, the lowest first; up to 2^53. */

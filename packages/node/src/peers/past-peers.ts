@@ -24,7 +24,15 @@ export class PastPeers {
    */
   constructor(clock: Clock, keep: number, expired: (peerId: PeerId) => void) {
     this.#departed = new Expiring({ clock, keep: STATS_KEPT, max: STATS_MAX })
-    this.#dormant = new Expiring({ clock, keep, max: DORMANT_MAX, expired })
+    this.#dormant = new Expiring({
+      clock,
+      keep,
+      max: DORMANT_MAX,
+      expired: (peerId, { text }) => {
+        unpack(text, this.#nameNumbers)
+        expired(peerId)
+      },
+    })
   }
 
   /** How many strangers are away. */

@@ -28,6 +28,8 @@ export class Delivery {
   readonly #ready = new Map<string, Set<Inbox>>()
   readonly #consumers = new Map<string, Consumer>()
   readonly #loops = new Set<HandlerLoop>()
+  /** Those of them that have ended, while handlers of theirs run. */
+  readonly #ending = new Set<HandlerLoop>()
   /** Inboxes that are full without a consumer, and of which a warning tells. */
   readonly #untaken = new WeakSet<Inbox>()
   readonly #condition = new Condition()
@@ -90,6 +92,7 @@ export class Delivery {
       take: (wanted) => this.#take(names, loop.turn++, wanted),
       settle: (inbox, message, failed) => {
         this.#options.settle(inbox, message, failed)
+        if (this.#ending.has(loop) && inbox.waiting > 0) this.offer(inbox) // another consumer has waited for this
         this.#condition.notify()
       },
       worked: () => share.worked(),
@@ -142,6 +145,7 @@ export class Delivery {
     const invocation = this.#inside.getStore()
     if (invocation === undefined) return
     invocation.loop.wait(invocation)
+    for (const consumer of this.#consumers.values()) consumer.wake()
     this.#condition.notify()
   }
 
@@ -187,7 +191,7 @@ export class Delivery {
       const ready = this.#ready.get(names[(turn + i) % names.length] as string)
       if (ready === undefined) continue
       for (const inbox of ready) {
-        if (!wanted(inbox)) continue
+        if (!wanted(inbox) || this.#isHeld(inbox)) continue
         const message = inbox.take()
         if (inbox.waiting === 0) {
           ready.delete(inbox)
@@ -217,7 +221,16 @@ export class Delivery {
     for (const name of names) {
       if (this.#consumers.get(name) === consumer) this.#consumers.delete(name)
     }
-    if (consumer instanceof HandlerLoop && consumer.active === 0) this.#loops.delete(consumer)
+    if (!(consumer instanceof HandlerLoop)) return
+    if (consumer.active === 0) this.#loops.delete(consumer)
+    if (consumer.active === 0) this.#ending.delete(consumer)
+    else this.#ending.add(consumer)
+  }
+
+  /** Whether the handler of an earlier consumer still has a message before those that wait. */
+  #isHeld(inbox: Inbox): boolean {
+    if (this.#ending.size > 0) for (const loop of this.#ending) if (loop.holds(inbox)) return true
+    return false
   }
 }
 

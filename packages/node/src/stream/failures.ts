@@ -5,13 +5,13 @@ export class Failures {
   #last: readonly number[] = []
   #untold: number[] = [] // in this session
 
-  /** The last ones, as READY tells them. */
+  /** Those with the highest sequences, as READY tells them: of those before them, the sender then knows that it does not know. */
   get last(): readonly number[] {
     return this.#last
   }
 
   add(sequence: number): void {
-    this.#last = [...this.#last, sequence].slice(-FAILED_MAX)
+    this.#last = [...this.#last, sequence].sort((a, b) => a - b).slice(-FAILED_MAX)
     this.#untold.push(sequence)
   }
 

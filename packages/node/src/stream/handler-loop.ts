@@ -1,6 +1,7 @@
 import type { Cancellable } from '../clock.ts'
 import { Condition } from '../condition.ts'
 import { GlueberryError, textOf } from '../errors.ts'
+import type { PeerId } from '../peer-id.ts'
 import type { Closable } from '../subscription.ts'
 import type { Consumer } from './consumer.ts'
 import type { Inbox } from './inbox.ts'
@@ -50,8 +51,8 @@ export class HandlerLoop implements Closable, Consumer {
   readonly #options: HandleOptions
   readonly #source: HandlerSource
   readonly #abort = new AbortController()
-  /** Peers with a handler running, when their order is kept. */
-  readonly #busy = new Set<string>()
+  /** What runs of each peer, when the order of its messages is kept. */
+  readonly #busy = new Map<PeerId, { readonly inbox: Inbox; readonly invocation: Invocation }>()
   readonly #condition = new Condition()
   #pumping = false
   #awaitsTurn = false
@@ -78,6 +79,12 @@ export class HandlerLoop implements Closable, Consumer {
   /** Whether a handler waits for loops to end: the messages behind its own cannot be handled before. */
   get waits(): boolean {
     return this.#waiting > 0
+  }
+
+  /** Whether it has a message of this inbox, and those behind it have to wait for it. */
+  holds(inbox: Inbox): boolean {
+    const busy = this.#busy.get(inbox.peerId)
+    return busy?.inbox === inbox && !busy.invocation.waits
   }
 
   /** The names are this loop's: from here on its signal counts. No handler runs before `handle` has returned. */
@@ -155,7 +162,7 @@ export class HandlerLoop implements Closable, Consumer {
     this.#running++
     const result = this.#call(message, invocation)
     if (result === undefined) return this.#finish(inbox, message, invocation, 'handled')
-    if (this.#options.ordered) this.#busy.add(inbox.peerId)
+    if (this.#options.ordered) this.#busy.set(inbox.peerId, { inbox, invocation })
     this.#settled(result, message, invocation).then((outcome) => {
       this.#busy.delete(inbox.peerId)
       this.#finish(inbox, message, invocation, outcome)

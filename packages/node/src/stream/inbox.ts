@@ -239,11 +239,14 @@ export class Inbox {
   putBack(message: ReceivedMessage): void {
     const old = this.#oldInFlight.size > 0 && this.#oldInFlight.delete(message)
     if (!old && !this.#inFlight.remove(message)) return
-    let at = this.#first
-    const end = old ? this.#first + this.#old : this.#queue.length
-    if (!old) at += this.#old
-    while (at < end && (this.#queue[at] as ReceivedMessage).sequence < message.sequence) at++
-    this.#queue.splice(at, 0, message)
+    // The old ones come first, and both sections are in order of sequence.
+    let [low, high] = old ? [this.#first, this.#first + this.#old] : [this.#first + this.#old, this.#queue.length]
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if ((this.#queue[middle] as ReceivedMessage).sequence < message.sequence) low = middle + 1
+      else high = middle
+    }
+    this.#queue.splice(low, 0, message)
     if (old) this.#old++
   }
 

@@ -11,7 +11,7 @@ export interface Message<S extends string = string> {
   readonly data: Uint8Array<ArrayBuffer>
   /** Its bytes as UTF-8; what is not UTF-8 becomes U+FFFD. */
   text(): string
-  /** Its number among the sender's messages to this node on this name, from 1; the sender's restart begins anew. */
+  /** Its number among the sender's messages to this node on this name, one more for each; see `send`. The sender's restart begins anew. */
   readonly sequence: number
   /**
    * A text that names this message and no other, also when it comes again: its sender's id and instance, the stream's

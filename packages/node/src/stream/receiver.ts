@@ -48,8 +48,8 @@ interface Session {
   /** Names that were promised a first window and have no inbox yet. */
   readonly unused: Set<string>
   readonly opened: Set<string>
-  /** Names that were accepted earlier in this session. */
-  readonly withdrawn: Set<string>
+  /** Names that were accepted earlier in this session; with the inbox, as long as the peer may still open its stream and use its credit. */
+  readonly withdrawn: Map<string, Inbox | undefined>
   /** Data streams that the peer may open, and has opened. */
   granted: number
   streams: number
@@ -136,7 +136,7 @@ export class Receiver {
       names,
       unused,
       opened: new Set(),
-      withdrawn: new Set(),
+      withdrawn: new Map(),
       granted: names.size,
       streams: 0,
       port: undefined,
@@ -199,6 +199,8 @@ export class Receiver {
     session.opened.add(name)
     if (session.withdrawn.has(name)) {
       // It was opened before the peer learned of it.
+      const withdrawn = session.withdrawn.get(name)
+      if (withdrawn !== undefined) return withdrawn
       const inbox = this.#newInbox(name, 0)
       inbox.attach(session.firstWindow)
       inbox.withdraw()
@@ -282,7 +284,7 @@ export class Receiver {
   withdraw(name: string): Inbox | undefined {
     const session = this.#session
     const inbox = this.#inboxes.get(name)
-    if (session?.names.delete(name) === true) session.withdrawn.add(name)
+    if (session?.names.delete(name) === true) session.withdrawn.set(name, session.opened.has(name) ? undefined : inbox)
     session?.unused.delete(name)
     this.#promise()
     if (inbox === undefined) return undefined

@@ -20,8 +20,8 @@ const DONE: Promise<void> = Promise.resolve()
 interface Waiting {
   readonly data: Uint8Array
   readonly confirm: boolean
-  /** Resolves when it no longer waits, accepted or not. */
-  readonly over: Promise<void>
+  /** Called as soon as it no longer waits, accepted or not. */
+  readonly over: (() => void)[]
   /** It is accepted, with this sequence: an abort no longer takes it back. */
   accept(sequence: number): void
   reject(error: unknown): void
@@ -142,8 +142,9 @@ export class Sender {
     const { last } = this.#waiting
     const accepted = this.#flushAccepted(signal)
     if (last === undefined) return accepted
-    const waiting = withSignal(last.over, signal).then(() => this.#flushAccepted(signal))
-    return Promise.all([accepted, waiting]).then(() => undefined)
+    // In the same turn: what has just been accepted may be given up in the next one.
+    const rest = new Promise<void>((resolve) => last.over.push(() => resolve(this.#flushAccepted(signal))))
+    return Promise.all([accepted, withSignal(rest, signal)]).then(() => undefined)
   }
 
   /** A session is established. @throws GlueberryError `PROTOCOL` when the peer claims what it cannot have */
@@ -200,11 +201,13 @@ export class Sender {
   /** Gives up what is kept, and rejects every call that waits. */
   abandon(code: ErrorCode, message: string): Abandoned | undefined {
     const { peerId, name } = this.#options
-    const error = (): GlueberryError => new GlueberryError(code, message, { peerId, stream: name })
+    // One for all: there may be hundreds of thousands of them, and each has a stack.
+    const error = new GlueberryError(code, message, { peerId, stream: name })
+    const undelivered = new GlueberryError('UNDELIVERED', message, { peerId, stream: name, cause: error })
     const abandoned = this.#outbox.abandon()
     this.#recount()
-    for (const waiting of [...this.#waiting]) waiting.reject(error())
-    this.#watchers.rejectAll(() => new GlueberryError('UNDELIVERED', message, { peerId, stream: name, cause: error() }))
+    for (const waiting of [...this.#waiting]) waiting.reject(error)
+    this.#watchers.rejectAll(undelivered)
     for (const resolve of this.#writable.drain()) resolve() // whatever trySend says now
     return abandoned
   }
@@ -312,23 +315,23 @@ export class Sender {
         waiting.reject((signal as AbortSignal).reason)
         this.#advance()
       }
-      const over = Promise.withResolvers<void>()
       const done = (): void => {
         if (this.#waiting.remove(place)) this.#waitingBytes -= size
         signal?.removeEventListener('abort', abort)
-        over.resolve()
       }
       const waiting: Waiting = {
         data: new Uint8Array(data), // a copy, also of a Buffer: the caller may reuse its memory before this is accepted
         confirm,
-        over: over.promise,
+        over: [],
         accept: (sequence) => {
           done()
           resolve(confirm ? this.#consumption(sequence, signal) : sequence)
+          for (const tell of waiting.over) tell()
         },
         reject: (error) => {
           done()
           reject(error)
+          for (const tell of waiting.over) tell()
         },
       }
       signal?.addEventListener('abort', abort, { once: true })

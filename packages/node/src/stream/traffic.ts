@@ -16,6 +16,8 @@ export interface Remembered {
   readonly memory: Uint8Array | undefined
   /** The last sequence that was sent on each name. */
   readonly sent: ReadonlyMap<string, number>
+  /** The highest of those of names that the peer has withdrawn. */
+  readonly sentOnWithdrawn: number
 }
 
 export interface TrafficOptions {
@@ -39,6 +41,8 @@ export interface TrafficOptions {
 export class Traffic implements StreamsPort {
   readonly #options: TrafficOptions
   readonly #senders = new Map<string, Sender>()
+  /** The last sequence of names that the peer has withdrawn: should it accept one again, its messages count on behind. One number for all: names may be many. */
+  #sentOnWithdrawn: number
   #port: SessionPort | undefined
   /** The peer's mark of its record of us, as of the last session. */
   #memory: Uint8Array | undefined
@@ -53,6 +57,7 @@ export class Traffic implements StreamsPort {
     this.#options = options
     this.#memory = options.remembered?.memory
     this.#largestMessage = options.messageSize
+    this.#sentOnWithdrawn = options.remembered?.sentOnWithdrawn ?? 0
     for (const [name, last] of options.remembered?.sent ?? [])
       this.#senders.set(name, this.#makeSender(name, new Outbox(last)))
   }
@@ -62,6 +67,7 @@ export class Traffic implements StreamsPort {
     return {
       memory: this.#memory,
       sent: new Map([...this.#senders].map(([name, { outbox }]) => [name, outbox.lastSequence])),
+      sentOnWithdrawn: this.#sentOnWithdrawn,
     }
   }
 
@@ -146,7 +152,7 @@ export class Traffic implements StreamsPort {
     }
     for (const [name, sender] of this.#senders) {
       if (!port.remoteStreams.has(name)) {
-        this.#abandonSender(name, sender, 'STREAM_NOT_ACCEPTED', this.#notAccepted(name).message)
+        this.#dropSender(name, sender)
         continue
       }
       if (this.#largestMessage < this.#options.messageSize && sender.largest() > this.#largestMessage) {
@@ -172,7 +178,7 @@ export class Traffic implements StreamsPort {
       const sender = this.#senders.get(name)
       this.#limits.delete(name)
       if (sender === undefined) continue
-      this.#abandonSender(name, sender, 'STREAM_NOT_ACCEPTED', this.#notAccepted(name).message)
+      this.#dropSender(name, sender)
       sender.detach(true)
     }
   }
@@ -243,7 +249,7 @@ export class Traffic implements StreamsPort {
   }
 
   #addSender(name: string): Sender {
-    const sender = this.#makeSender(name, new Outbox())
+    const sender = this.#makeSender(name, new Outbox(this.#sentOnWithdrawn))
     this.#senders.set(name, sender)
     if (this.#port !== undefined) this.#attachSender(name, sender)
     return sender
@@ -270,6 +276,13 @@ export class Traffic implements StreamsPort {
     const { received, consumed } = this.#positions.get(name) ?? { received: 0, consumed: 0 }
     const limit = this.#limits.get(name) ?? 0
     sender.attach(this.#port as SessionPort, { limit, received, consumed, forgotten: this.#forgotten })
+  }
+
+  /** The peer does not accept the name any more, and has forgotten what it had of it. */
+  #dropSender(name: string, sender: Sender): void {
+    this.#senders.delete(name) // first: what is told may send again
+    this.#sentOnWithdrawn = Math.max(this.#sentOnWithdrawn, sender.outbox.lastSequence)
+    this.#abandonSender(name, sender, 'STREAM_NOT_ACCEPTED', this.#notAccepted(name).message)
   }
 
   #abandonSender(name: string, sender: Sender, code: ErrorCode, message: string): void {

@@ -76,7 +76,7 @@ export class Watchers {
   }
 
   /** Rejects the calls that wait now; what is called by that may wait again. */
-  rejectAll(error: () => unknown): void {
-    for (const watcher of [...this.#watchers]) watcher.reject(error())
+  rejectAll(error: unknown): void {
+    for (const watcher of [...this.#watchers]) watcher.reject(error)
   }
 }
