@@ -344,5 +344,5 @@ test('of a name that the peer has withdrawn nothing is kept, and its sequences d
   const second = begin(2)
   expect(await traffic.send('x', Buffer.from('b'), options)).toBe(4)
   await turns(clock)
-  expect(second).toEqual(['OPEN 4', 'b'])
+  expect(second).toEqual(['OPEN 4 marked', 'b']) // through 3: the peer has forgotten those
 })
