@@ -18,7 +18,7 @@ export interface Arguments {
 
 export const USAGE: string = `Usage: npm run bench -- [options]
 
-Measures this library beside its peers, two programs over 127.0.0.1, and prints a table.
+Measures this library beside others, two programs over 127.0.0.1, and prints a table.
 
   --only LIST     contenders (${Object.keys(CONTENDERS).join(', ')})
   --work LIST     what is measured (${Object.keys(WORKS).join(', ')})

@@ -1,4 +1,4 @@
-// `npm run bench`: this library beside its peers. `--help` says more.
+// `npm run bench`: this library beside others. `--help` says more.
 import { mkdir } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { dirname, resolve } from 'node:path'

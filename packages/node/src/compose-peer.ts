@@ -7,6 +7,7 @@ import { BUDGET_SLACK, firstWindow } from './options/flow-limits.ts'
 import type { Settings } from './options/settings.ts'
 import type { PeerId } from './peer-id.ts'
 import type { Blocklist } from './peers/blocklist.ts'
+import { DeadlockWarning } from './peers/deadlock-warning.ts'
 import type { Earlier } from './peers/dormant.ts'
 import { Peer, type PeerOwner } from './peers/peer.ts'
 import { PeerHistory } from './peers/peer-history.ts'
@@ -58,6 +59,7 @@ export function composePeer(peerId: PeerId, context: PeerContext, owner: PeerOwn
     offer: (inbox) => delivery.offer(inbox),
     skipped: (stream, from, count) => peer.emit({ type: 'skipped', stream, from, count }),
   })
+  const deadlock = new DeadlockWarning(peerId, session.logger, delivery)
   const traffic = new Traffic({
     peerId,
     remembered: remembered?.traffic,
@@ -70,7 +72,7 @@ export function composePeer(peerId: PeerId, context: PeerContext, owner: PeerOwn
     kept: new Budget(Math.max(flow.peerBudget, flow.window) + BUDGET_SLACK, kept),
     undelivered: (stream, from, count) => peer.emit({ type: 'undelivered', stream, from, count }),
     counts: history.counts,
-    waits: (stream) => peer.warnOfDeadlock(stream),
+    waits: (stream) => deadlock.check(stream, receiver.inboxes),
   })
   const setup = (): Omit<Setup, 'ended'> => ({
     type: 'setup',

@@ -16,10 +16,12 @@ import type { Settings } from './options/settings.ts'
 import { AcceptedNames } from './peers/accepted-names.ts'
 import { Blocklist } from './peers/blocklist.ts'
 import { Inbound } from './peers/inbound.ts'
-import { Peers } from './peers/peers.ts'
+import { Peers, type PeersOptions } from './peers/peers.ts'
 import type { Platform } from './platform.ts'
+import type { SessionContext } from './session/session-owner.ts'
 import { Budget } from './stream/budget.ts'
 import { Delivery } from './stream/delivery.ts'
+import type { Host } from './transport/transport.ts'
 
 /** What a node consists of, as its façade needs it. */
 export interface NodeParts {
@@ -37,7 +39,7 @@ export interface NodeParts {
 /** Puts a node together: the one place that knows all of its parts. Nothing runs yet. */
 export function composeNode(settings: Settings, platform: Platform): NodeParts {
   const { clock } = platform
-  const { identity, limits, timeouts, network, heartbeat, handshake, logger, metrics, flow } = settings
+  const { limits, logger, metrics, flow } = settings
   const budget = new Budget(flow.nodeBudget + BUDGET_SLACK)
   const kept = new Budget(flow.nodeBudget + BUDGET_SLACK)
   const meter =
@@ -67,6 +69,28 @@ export function composeNode(settings: Settings, platform: Platform): NodeParts {
     },
   })
   const book = new AddressBook({ store: openStore(settings.addressBook, clock, report), clock, report })
+  const host = (): Host => life.host
+  const shared = { settings, clock, hub, delivery, budget, kept, meter, book, loop, report, host }
+  const { peers, names, inbound } = composePeers(shared)
+  const life: Lifecycle = new Lifecycle({ settings, platform, hub, delivery, book, meter, peers, inbound })
+  return { life, hub, delivery, peers, names, budget, kept }
+}
+
+interface Shared extends Pick<PeerContext, 'settings' | 'clock' | 'hub' | 'delivery' | 'budget' | 'kept' | 'host'> {
+  readonly meter: Meter | undefined
+  readonly book: AddressBook
+  readonly loop: LoopShare
+  /** Something went wrong that no call can be told of. */
+  report(error: GlueberryError): void
+}
+
+/** The registry of peers, and how they come in. */
+function composePeers({ settings, clock, hub, delivery, budget, kept, meter, book, loop, report, host }: Shared): {
+  readonly peers: Peers
+  readonly names: AcceptedNames
+  readonly inbound: Inbound
+} {
+  const { identity, limits, timeouts, network, heartbeat, handshake, logger } = settings
   const seed = seedOf(identity)
   const keys = new IdentityKeys(seed)
   seed.fill(0)
@@ -81,45 +105,24 @@ export function composeNode(settings: Settings, platform: Platform): NodeParts {
   const dials = new Dials(clock, limits.backgroundDials)
   const names = new AcceptedNames(settings, budget)
   const blocklist = new Blocklist(clock, (peerId) => peers.unblocked(peerId).catch(() => {})) // reported
-  const context: PeerContext = {
-    settings,
+  const session: SessionContext = {
     clock,
-    hub,
-    delivery,
-    budget,
-    kept,
-    blocklist,
-    session: {
-      clock,
-      logger,
-      keys,
-      network,
-      handshakeTimeout: timeouts.handshake,
-      ownPeerId: identity.peerId,
-      pending,
-      heartbeat,
-      keyLife: { age: timeouts.session, bytes: limits.sessionBytes },
-      handshake,
-      report,
-      measured: (roundTrip) => meter?.roundTrip(roundTrip),
-    },
-    dials,
-    names: names.all,
-    host: () => life.host,
-  }
-  const peers: Peers = new Peers({
-    settings,
-    clock,
-    hub,
-    book,
-    meter,
-    names,
-    dials,
-    blocklist,
-    admission,
+    logger,
     keys,
-    compose: (peerId, owner, earlier) => composePeer(peerId, context, owner, earlier),
-  })
+    network,
+    handshakeTimeout: timeouts.handshake,
+    ownPeerId: identity.peerId,
+    pending,
+    heartbeat,
+    keyLife: { age: timeouts.session, bytes: limits.sessionBytes },
+    handshake,
+    report,
+    measured: (roundTrip) => meter?.roundTrip(roundTrip),
+  }
+  const own = { blocklist, session, dials, names: names.all }
+  const context: PeerContext = { settings, clock, hub, delivery, budget, kept, host, ...own }
+  const compose: PeersOptions['compose'] = (peerId, owner, earlier) => composePeer(peerId, context, owner, earlier)
+  const peers = new Peers({ settings, clock, hub, book, meter, names, dials, blocklist, admission, keys, compose })
   const inbound = new Inbound({
     clock,
     timeout: timeouts.handshake,
@@ -131,6 +134,5 @@ export function composeNode(settings: Settings, platform: Platform): NodeParts {
     get: (peerId) => peers.get(peerId),
     addresses: (addresses) => hub.emit({ type: 'addresses', addresses }),
   })
-  const life: Lifecycle = new Lifecycle({ settings, platform, hub, delivery, book, meter, peers, inbound })
-  return { life, hub, delivery, peers, names, budget, kept }
+  return { peers, names, inbound }
 }

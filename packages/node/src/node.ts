@@ -213,12 +213,12 @@ export class Node<S extends string = string, Sends extends string = S> implement
 
   /** What is known of a peer; the same frozen value until something changes. */
   getPeer(peer: PeerRef): PeerInfo | undefined {
-    return this.#parts.peers.info(toPeerId(peer))
+    return this.#parts.peers.directory.info(toPeerId(peer))
   }
 
   /** Every known peer; the same frozen list until something changes. */
   listPeers(): readonly PeerInfo[] {
-    return this.#parts.peers.list()
+    return this.#parts.peers.directory.list()
   }
 
   /**
@@ -458,7 +458,7 @@ export class Node<S extends string = string, Sends extends string = S> implement
     const record = peers.find(typeof peer === 'string' ? peer : toPeerId(peer))
     if (record?.accepted !== true) {
       const peerId = toPeerId(peer)
-      const blocked = peers.info(peerId)?.blocked !== undefined
+      const blocked = peers.directory.info(peerId)?.blocked !== undefined
       throw new GlueberryError(
         blocked ? 'PEER_BLOCKED' : 'PEER_UNKNOWN',
         `${peerId} is ${blocked ? 'blocked' : 'neither connected nor in the address book'}`,

@@ -36,16 +36,46 @@ describe.skipIf(!present)(
   },
 )
 
+/** Runs a program of a document as a user would who has pasted it into a file. */
+async function run(name: string, code: string): Promise<{ code: unknown; lines: readonly string[]; errors: unknown }> {
+  const folder = `${scratch}-${name}`
+  mkdirSync(folder, { recursive: true })
+  writeFileSync(join(folder, 'program.ts'), code)
+  await using child = spawnNode([join(folder, 'program.ts')])
+  const ended = await child.ended
+  rmSync(folder, { recursive: true, force: true })
+  return { code: ended, lines: child.lines, errors: child.errorLines }
+}
+
 test('the README’s program runs as pasted', async () => {
   const readme = readFileSync(join(root, 'README.md'), 'utf8')
   const code = /```ts\n([\s\S]*?)```/.exec(readme)?.[1] as string
   expect(code.split('\n').filter((line) => line.trim() !== '').length).toBeLessThanOrEqual(16)
-  const folder = `${scratch}-readme`
-  mkdirSync(folder, { recursive: true })
-  writeFileSync(join(folder, 'readme.ts'), code)
-  await using child = spawnNode([join(folder, 'readme.ts')])
-  const code0 = await child.ended
-  rmSync(folder, { recursive: true, force: true })
-  expect([code0, child.errorLines]).toEqual([0, []])
-  expect(child.lines).toEqual([expect.stringMatching(/^12D3KooW\w+: hello$/)])
+  expect(await run('readme', code)).toEqual({
+    code: 0,
+    lines: [expect.stringMatching(/^12D3KooW\w+: hello$/)],
+    errors: [],
+  })
+})
+
+const guide = readFileSync(join(root, 'docs/guide.md'), 'utf8')
+const guidePrograms = [...guide.matchAll(/^## (.*)$|```ts\n([\s\S]*?)```\n\n```text\n([\s\S]*?)```/gm)].reduce<{
+  section: string
+  programs: [string, string, string][]
+}>(
+  ({ section, programs }, [, heading, code, printed]) =>
+    heading === undefined
+      ? { section, programs: [...programs, [`${section}, ${programs.length + 1}`, code as string, printed as string]] }
+      : { section: heading, programs },
+  { section: '', programs: [] },
+).programs
+
+test('every program of the guide is followed by what it prints', () => {
+  expect(guidePrograms.length).toBeGreaterThan(5)
+  expect([...guide.matchAll(/```(?:ts|js)\n/g)]).toHaveLength(guidePrograms.length)
+})
+
+test.each(guidePrograms)('the guide’s program (%s) prints what the guide says', async (name, code, printed) => {
+  const { code: ended, lines, errors } = await run(`guide-${name.replace(/\W+/g, '-')}`, code)
+  expect([ended, lines.join('\n'), errors]).toEqual([0, printed.trimEnd(), []])
 })

@@ -83,8 +83,51 @@ export class Libp2pHost implements Host {
   }
 
   async start(handlers: HostHandlers): Promise<void> {
+    const { libp2p } = this.#options
+    const node = await this.#make(handlers)
+    this.#libp2p = node
+    let announced = ''
+    const announce = (): void => {
+      const { addresses } = this
+      if (addresses.join(' ') === announced) return
+      announced = addresses.join(' ')
+      handlers.onAddresses(addresses)
+    }
+    node.addEventListener('self:peer:update', announce)
+    // libp2p remembers every peer that was ever connected, for hours. Only services of the user's may need that.
+    if (libp2p.services === undefined) {
+      node.addEventListener('connection:close', ({ detail: { remotePeer } }) => {
+        if (node.getConnections(remotePeer).length === 0) node.peerStore.delete(remotePeer).catch(() => {})
+      })
+    }
+    const limits = (streams: number) => ({ maxInboundStreams: streams, maxOutboundStreams: streams })
+    await node.handle(
+      SESSION_PROTOCOL,
+      this.#accept((link, stream) => {
+        link.sessionBegan()
+        handlers.onSessionStream(link, stream)
+      }),
+      limits(SESSION_STREAMS),
+    )
+    await node.handle(
+      DATA_PROTOCOL,
+      this.#accept((link, stream) => handlers.onDataStream(link, stream)),
+      limits(DATA_STREAMS),
+    )
+    try {
+      await node.start()
+      announce()
+    } catch (cause) {
+      const text = whyNotListening(cause)
+      const code = text.includes('EADDRINUSE') ? 'ADDRESS_IN_USE' : 'INVALID_ADDRESS'
+      throw new GlueberryError(code, `cannot listen: ${text}`, { cause })
+    }
+  }
+
+  /** libp2p with everything that this library has no use for turned off, and ours in its place. */
+  #make(handlers: HostHandlers): Promise<Libp2p> {
     const { privateKey, listen, dialTimeout, clock, libp2p } = this.#options
-    const node = await createLibp2p({
+    return createLibp2p({
       start: false,
       privateKey: privateKeyFromRaw(privateKey),
       addresses: { ...libp2p.addresses, listen: [...listen, ...(libp2p.addresses?.listen ?? [])] },
@@ -128,43 +171,6 @@ export class Libp2pHost implements Host {
       connectionMonitor: { enabled: false },
       connectionGater: this.#gater(handlers),
     })
-    this.#libp2p = node
-    let announced = ''
-    const announce = (): void => {
-      const { addresses } = this
-      if (addresses.join(' ') === announced) return
-      announced = addresses.join(' ')
-      handlers.onAddresses(addresses)
-    }
-    node.addEventListener('self:peer:update', announce)
-    // libp2p remembers every peer that was ever connected, for hours. Only services of the user's may need that.
-    if (libp2p.services === undefined) {
-      node.addEventListener('connection:close', ({ detail: { remotePeer } }) => {
-        if (node.getConnections(remotePeer).length === 0) node.peerStore.delete(remotePeer).catch(() => {})
-      })
-    }
-    const limits = (streams: number) => ({ maxInboundStreams: streams, maxOutboundStreams: streams })
-    await node.handle(
-      SESSION_PROTOCOL,
-      this.#accept((link, stream) => {
-        link.sessionBegan()
-        handlers.onSessionStream(link, stream)
-      }),
-      limits(SESSION_STREAMS),
-    )
-    await node.handle(
-      DATA_PROTOCOL,
-      this.#accept((link, stream) => handlers.onDataStream(link, stream)),
-      limits(DATA_STREAMS),
-    )
-    try {
-      await node.start()
-      announce()
-    } catch (cause) {
-      const text = whyNotListening(cause)
-      const code = text.includes('EADDRINUSE') ? 'ADDRESS_IN_USE' : 'INVALID_ADDRESS'
-      throw new GlueberryError(code, `cannot listen: ${text}`, { cause })
-    }
   }
 
   async stop(): Promise<void> {

@@ -81,7 +81,6 @@ export class Peer {
   #expired = false
   #info: PeerInfo | undefined // until something changes
   #closed = false
-  #warnedOfDeadlock = false
   /** As it is counted among all peers. */
   #counted: PeerState | undefined
   /** Of this record, or of one that rested. */
@@ -350,22 +349,6 @@ export class Peer {
       this.traffic.abandon('UNDELIVERED', CLOSING.expired[1])
     } else {
       this.close('expired')
-    }
-  }
-
-  /** A send waits: does the peer wait for us likewise? Told once. */
-  warnOfDeadlock(stream: string): void {
-    if (this.#warnedOfDeadlock) return
-    for (const inbox of this.traffic.receiver.inboxes) {
-      if (!inbox.full || this.#options.delivery.hasConsumer(inbox.name)) continue
-      this.#warnedOfDeadlock = true
-      this.#options.logger.warn('a send waits for a peer whose own messages nobody takes here', {
-        peerId: this.peerId,
-        stream,
-        untaken: inbox.name,
-        hint: 'two programs that both send before they read wait for each other: read in another loop',
-      })
-      return
     }
   }
 

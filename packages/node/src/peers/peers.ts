@@ -15,10 +15,10 @@ import type { Settings } from '../options/settings.ts'
 import type { PeerId } from '../peer-id.ts'
 import type { AcceptedNames } from './accepted-names.ts'
 import type { Blocklist } from './blocklist.ts'
+import { Directory } from './directory.ts'
 import type { Earlier } from './dormant.ts'
 import { PastPeers } from './past-peers.ts'
 import type { Peer, PeerOwner } from './peer.ts'
-import { infoWithoutRecord, type PeerInfo } from './peer-info.ts'
 
 export interface PeersOptions {
   readonly settings: Settings
@@ -45,7 +45,8 @@ export class Peers implements PeerOwner {
   /** Connections of peers that are gone and on their way out. */
   readonly #closing = new Set<Promise<void>>()
   readonly #blocklist: Blocklist
-  #list: readonly PeerInfo[] | undefined // until something changes
+  /** What is shown of them. */
+  readonly directory: Directory
   #draining = false
   #running = false
   #stopped = false
@@ -55,6 +56,7 @@ export class Peers implements PeerOwner {
     this.#blocklist = options.blocklist
     const { settings, clock } = options
     this.#past = new PastPeers(clock, settings.timeouts.resume, (peerId) => this.#closeResting(peerId, 'expired'))
+    this.directory = new Directory(this.#peers, this.#past, options.blocklist)
   }
 
   get stopped(): boolean {
@@ -85,28 +87,6 @@ export class Peers implements PeerOwner {
 
   *stats(): Generator<[Peer, PeerStats]> {
     for (const peer of this.#peers.values()) yield [peer, peer.stats]
-  }
-
-  info(peerId: PeerId): PeerInfo | undefined {
-    const peer = this.#peers.get(peerId)
-    if (peer !== undefined) return peer.info
-    const blocked = this.#blocklist.get(peerId)
-    return blocked === undefined && !this.#past.rests(peerId) ? undefined : infoWithoutRecord(peerId, blocked)
-  }
-
-  /** Every known peer; the same list until something changes. */
-  list(): readonly PeerInfo[] {
-    if (this.#list === undefined) {
-      const infos = [...this.#peers.values()].map((peer) => peer.info)
-      for (const peerId of this.#past.restingIds) infos.push(infoWithoutRecord(peerId, this.#blocklist.get(peerId)))
-      for (const peerId of this.#blocklist.peerIds) {
-        const blocked = this.#blocklist.get(peerId)
-        if (blocked === undefined || this.#peers.has(peerId) || this.#past.rests(peerId)) continue
-        infos.push(infoWithoutRecord(peerId, blocked))
-      }
-      this.#list = Object.freeze(infos)
-    }
-    return this.#list
   }
 
   /** How many peers are in each state. */
@@ -249,7 +229,7 @@ export class Peers implements PeerOwner {
       peer = this.#options.compose(peerId, this, earlier)
       if (stats !== undefined) this.#options.meter?.inherit(peer, stats)
       this.#peers.set(peerId, peer)
-      this.#list = undefined
+      this.directory.changed()
       if (dormant !== undefined) peer.wait()
     }
     return peer
@@ -277,7 +257,7 @@ export class Peers implements PeerOwner {
   // What peers tell.
 
   changed(): void {
-    this.#list = undefined
+    this.directory.changed()
   }
 
   counted(before: PeerState | undefined, after: PeerState | undefined): void {
@@ -337,7 +317,7 @@ export class Peers implements PeerOwner {
   }
 
   #touch(peerId: PeerId): void {
-    this.#list = undefined
+    this.directory.changed()
     this.#peers.get(peerId)?.touch()
   }
 
@@ -362,12 +342,12 @@ export class Peers implements PeerOwner {
     this.#past.left(peer)
     const closing = connection.closed().finally(() => this.#closing.delete(closing))
     this.#closing.add(closing)
-    this.#list = undefined
+    this.directory.changed()
     return true
   }
 
   #closeResting(peerId: PeerId, reason: 'expired' | 'stopped'): void {
-    this.#list = undefined
+    this.directory.changed()
     this.#options.hub.emit({ type: 'closed', peerId, reason })
   }
 }

@@ -7,7 +7,6 @@ import {
   type Refusal,
   type SessionSecrets,
   type Setup,
-  STREAM_NAMES_MAX,
   WireError,
 } from '@glueberry/wire'
 import type { Cancellable } from '../clock.ts'
@@ -21,22 +20,23 @@ import type { ByteStream, Link } from '../transport/transport.ts'
 import { ApplicationHandshake } from './application-handshake.ts'
 import { ControlChannel } from './control-channel.ts'
 import { ControlDuties } from './control-duties.ts'
+import { type ControlTarget, handleControl } from './control-messages.ts'
 import { openDataStream } from './data-streams.ts'
-import { endByError, endByGoodbye, type SessionEnd } from './endings.ts'
+import { endByError, type SessionEnd } from './endings.ts'
 import { Heartbeat } from './heartbeat.ts'
 import { KeyLife } from './key-life.ts'
 import { initiate, respond } from './noise-handshake.ts'
-import { type Deciding, type Established, establish, type Living, type Phase } from './phase.ts'
+import { type Deciding, establish } from './phase.ts'
 import { refusalError } from './refusals.ts'
 import { SessionKeys } from './session-keys.ts'
 import type { SessionContext, SessionOwner } from './session-owner.ts'
+import { SessionView } from './session-view.ts'
 
-const NO_STREAMS: ReadonlySet<string> = new Set()
 /** What an established peer may say in one record of its control stream, in bytes: 64 names and two numbers for each. */
 const CONTROL_RECORD_MAX = 8 * 1024
 
 /** One session: its control stream from the first byte to the goodbye. It owns the stream and its keys, not the link. */
-export class Session implements SessionPort {
+export class Session extends SessionView implements SessionPort {
   readonly link: Link
   readonly peerId: PeerId
   /** The session whose keys this one renews. */
@@ -48,13 +48,14 @@ export class Session implements SessionPort {
   readonly #heartbeat: Heartbeat
   readonly #keyLife: KeyLife
   readonly #application: ApplicationHandshake
-  #phase: Phase = { name: 'keying' }
+  readonly #control: ControlTarget
   #handshakeTimer: Cancellable | undefined // until established or ended
   #holding: Holding | undefined // from the first byte that is held until established or ended
   #partial = 0 // bytes of a control record that is not whole
   readonly #outcome = Promise.withResolvers<boolean>()
 
   constructor(link: Link, stream: ByteStream, context: SessionContext, owner: SessionOwner<Session>, renews?: Session) {
+    super()
     this.link = link
     this.renews = renews
     this.peerId = link.peerId
@@ -81,6 +82,7 @@ export class Session implements SessionPort {
       ping: () => this.#duties.ping(),
       dead: () => this.#late('CONNECT_TIMEOUT', `has been silent for ${context.heartbeat.timeout} ms`),
     })
+    this.#control = this.#makeControl()
     this.#keyLife = new KeyLife({
       clock: context.clock,
       ...context.keyLife,
@@ -92,62 +94,6 @@ export class Session implements SessionPort {
   /** Milliseconds of the last ping's round trip. */
   get roundTrip(): number | undefined {
     return this.#duties.roundTrip
-  }
-
-  /** Its id, once the keys are agreed on. */
-  get id(): Uint8Array | undefined {
-    return this.#keys?.id
-  }
-
-  /** The peer's SETUP, once it has come. */
-  get remote(): Setup | undefined {
-    return this.#remotePhase?.remote
-  }
-
-  /** The largest message that the peer accepts, in bytes; 0 before its SETUP. */
-  get largestMessage(): number {
-    return this.remote?.largestMessage ?? 0
-  }
-
-  /** Names that the peer accepts. */
-  get remoteStreams(): ReadonlySet<string> {
-    return this.#remotePhase?.remoteStreams ?? NO_STREAMS
-  }
-
-  get ended(): boolean {
-    return this.#phase.name === 'ended'
-  }
-
-  /** How it ended, once it has. */
-  get end(): SessionEnd | undefined {
-    return this.#phase.name === 'ended' ? this.#phase.end : undefined
-  }
-
-  get established(): boolean {
-    return this.#phase.name === 'established'
-  }
-
-  /** Whether it is, or was before it ended. */
-  get wasEstablished(): boolean {
-    return this.#last.name === 'established'
-  }
-
-  /** Whether this side's application has accepted. */
-  get accepted(): boolean {
-    return this.#remotePhase?.accepted === true
-  }
-
-  get readySent(): boolean {
-    return this.#remotePhase?.readySent === true
-  }
-
-  /** The peer's READY, once it has come. */
-  get remoteReady(): Ready | undefined {
-    return this.#remotePhase?.remoteReady
-  }
-
-  get remoteIsReady(): boolean {
-    return this.remoteReady !== undefined
   }
 
   /** Resolves when the peer has closed its side of the control stream: it has read everything that it will read. */
@@ -176,11 +122,11 @@ export class Session implements SessionPort {
       }
       this.#channel.secure(secrets.sendRoot, secrets.receiveRoot)
       const own = this.#owner.setup()
-      this.#phase = { name: 'setting up', keys: new SessionKeys(secrets, this.peerId), own }
+      this.phase = { name: 'setting up', keys: new SessionKeys(secrets, this.peerId), own }
       this.#channel.send(own)
       await this.#channel.receive(this.#watch(), (message) => {
         this.#heard()
-        this.#handle(message)
+        handleControl(message, this.#control)
       })
       this.fail(this.#error(`${this.peerId} closed the session`))
     } catch (error) {
@@ -214,8 +160,8 @@ export class Session implements SessionPort {
 
   /** This side is ready: data streams of the peer are accepted from here on. */
   sendReady(ready: Ready): void {
-    if (this.#phase.name !== 'deciding') return
-    this.#phase = { ...this.#phase, readySent: true }
+    if (this.phase.name !== 'deciding') return
+    this.phase = { ...this.phase, readySent: true }
     this.#send(ready)
     this.#establish()
   }
@@ -248,47 +194,20 @@ export class Session implements SessionPort {
   /** Opens a data stream. Its `seal` throws at the end of the keys' life: what it sealed must not be sent. */
   async openStream(): Promise<OpenedStream> {
     const { clock, handshakeTimeout: timeout } = this.#context
-    return openDataStream(this.#agreedKeys, { clock, link: this.link, timeout, used: (bytes) => this.#used(bytes) })
+    return openDataStream(this.#agreed(), { clock, link: this.link, timeout, used: (bytes) => this.#used(bytes) })
   }
 
   /** What opens the records of a data stream of the peer. @throws GlueberryError `PROTOCOL` for a number that was used before */
   opener(number: number): (record: Uint8Array) => Uint8Array<ArrayBuffer> {
-    const opener = this.#agreedKeys.opener(number)
+    const opener = this.#agreed().opener(number)
     return (record) => opener.open(record)
-  }
-
-  /** Whether a data stream's header names this session. */
-  isNamedBy(tag: Uint8Array): boolean {
-    return this.#keys?.matches(tag) === true
-  }
-
-  /** The present phase, or the one in which it ended. */
-  get #last(): Living {
-    return this.#phase.name === 'ended' ? this.#phase.last : this.#phase
-  }
-
-  /** The same, once the peer's SETUP has come. */
-  get #remotePhase(): Deciding | Established | undefined {
-    const last = this.#last
-    return last.name === 'deciding' || last.name === 'established' ? last : undefined
-  }
-
-  get #keys(): SessionKeys | undefined {
-    const last = this.#last
-    return last.name === 'keying' ? undefined : last.keys
-  }
-
-  get #agreedKeys(): SessionKeys {
-    const keys = this.#keys
-    if (keys === undefined) throw this.#error('the session is over')
-    return keys
   }
 
   /** Something that READY waits for has come about. */
   #progress(change: Partial<Pick<Deciding, 'accepted' | 'remoteReady'>>): void {
-    if (this.#phase.name !== 'deciding') return
-    this.#phase = { ...this.#phase, ...change }
-    if (!this.#phase.readySent) this.#owner.onProgress(this, this.#phase.remote)
+    if (this.phase.name !== 'deciding') return
+    this.phase = { ...this.phase, ...change }
+    if (!this.phase.readySent) this.#owner.onProgress(this, this.phase.remote)
     this.#establish()
   }
 
@@ -323,7 +242,7 @@ export class Session implements SessionPort {
   /** Ends it because of an error, ours or the stream's. */
   fail(error: unknown): void {
     if (this.ended) return
-    const end = endByError(error, this.peerId, this.#keys !== undefined)
+    const end = endByError(error, this.peerId, this.keys !== undefined)
     if (end.goodbye !== undefined) this.#send({ type: 'goodbye', reason: end.goodbye })
     this.#end(end)
   }
@@ -365,88 +284,55 @@ export class Session implements SessionPort {
       : respond(this.#channel, { ...options, refuses: () => this.#owner.refuses() })
   }
 
-  #handle(message: ControlMessage): void {
-    switch (message.type) {
-      case 'refuse': {
-        const error = refusalError(message, this.peerId, 'them')
-        return this.#end({ reason: { kind: 'authentication', error }, refusal: { ...message, by: 'them' } })
-      }
-      case 'goodbye':
-        return this.#end(endByGoodbye(message.reason, this.peerId))
-      case 'setup':
-        return this.#handleSetup(message)
-    }
-    const phase = this.#phase
-    if (phase.name !== 'deciding' && phase.name !== 'established')
-      throw this.#protocolError(`${message.type} came before SETUP`)
-    switch (message.type) {
-      case 'handshake':
-        if (phase.remoteReady !== undefined) throw this.#protocolError('HANDSHAKE came after READY')
-        if (phase.accepted) this.#owner.onRequest() // nobody reads it any more
-        return this.#application.push(message.data as Uint8Array<ArrayBuffer>)
-      case 'ready':
-        if (phase.remoteReady !== undefined) throw this.#protocolError('READY came twice')
-        return this.#progress({ remoteReady: message })
-      case 'ack':
-        if (phase.name !== 'established') throw this.#protocolError('ACK came before READY')
-        if (!this.#owner.streams.acknowledge(message.acknowledgements)) this.#owner.onRequest()
-        return
-      case 'failed':
-        if (phase.name !== 'established') throw this.#protocolError('FAILED came before READY')
-        if (!this.#owner.streams.failed(message.failures)) this.#owner.onRequest()
-        return
-      case 'unknown':
-        return this.#owner.onRequest()
-    }
-    this.#owner.onRequest()
-    switch (message.type) {
-      case 'streams':
-        for (const name of message.names) phase.remoteStreams.add(name)
-        if (phase.remoteStreams.size > STREAM_NAMES_MAX)
-          throw this.#protocolError(`it accepts more than ${STREAM_NAMES_MAX} names`)
-        return
-      case 'withdraw':
-        for (const name of message.names) phase.remoteStreams.delete(name)
-        if (phase.name === 'established') this.#owner.streams.withdrawn(message.names)
-        return
-      case 'ping':
-        return this.#duties.onPing(message.number)
-      case 'pong':
-        return this.#duties.onPong(message.number)
-      case 'renew':
+  #makeControl(): ControlTarget {
+    const session = this
+    return {
+      peerId: this.peerId,
+      get phase() {
+        return session.phase
+      },
+      streams: this.#owner.streams,
+      request: () => this.#owner.onRequest(),
+      end: (end) => this.#end(end),
+      setup: (remote) => this.#setUp(remote),
+      handshake: (data) => this.#application.push(data as Uint8Array<ArrayBuffer>),
+      ready: (remoteReady) => this.#progress({ remoteReady }),
+      ping: (number) => this.#duties.onPing(number),
+      pong: (number) => this.#duties.onPong(number),
+      renew: () => {
         // Only the side that dialed begins a renewal; the other one waits for it.
-        if (phase.name === 'established' && this.link.direction === 'outbound') this.#keyLife.requested()
+        if (this.link.direction === 'outbound') this.#keyLife.requested()
+      },
     }
   }
 
-  #handleSetup(remote: Setup): void {
-    if (this.#phase.name !== 'setting up') throw this.#protocolError('SETUP came twice')
-    const { keys, own } = this.#phase
-    this.#phase = {
-      name: 'deciding',
-      keys,
-      own,
-      remote,
-      remoteStreams: new Set(remote.streams),
-      accepted: false,
-      readySent: false,
-      remoteReady: undefined,
-    }
+  #setUp(remote: Setup): void {
+    if (this.phase.name !== 'setting up') return
+    const { keys, own } = this.phase
+    const remoteStreams = new Set(remote.streams)
+    const undecided = { accepted: false, readySent: false, remoteReady: undefined }
+    this.phase = { name: 'deciding', keys, own, remote, remoteStreams, ...undecided }
     this.#owner.onSetup(this)
   }
 
+  #agreed(): SessionKeys {
+    const { keys } = this
+    if (keys === undefined) throw this.#error('the session is over')
+    return keys
+  }
+
   #establish(): void {
-    if (this.#phase.name !== 'deciding') return
-    const { own, remote } = this.#phase
-    this.#phase = establish(this.#phase)
-    if (this.#phase.name !== 'established') return
+    if (this.phase.name !== 'deciding') return
+    const { own, remote } = this.phase
+    this.phase = establish(this.phase)
+    if (this.phase.name !== 'established') return
     this.#handshakeTimer?.cancel()
     this.#holding?.release()
     this.#application.close(new Error('the handshake is over'))
     this.link.established()
     this.#heartbeat.start()
     this.#keyLife.start(mayBeInFlight(own) + mayBeInFlight(remote))
-    this.#owner.onEstablished(this, this.#phase.remoteReady)
+    this.#owner.onEstablished(this, this.phase.remoteReady)
     this.#duties.ping() // its answer shows that the session works both ways
     this.#outcome.resolve(!this.ended)
     // Last: a logger may call anything.
@@ -463,19 +349,19 @@ export class Session implements SessionPort {
 
   #heard(): void {
     this.#heartbeat.heard()
-    if (this.#phase.name !== 'established' || this.#phase.heard) return
-    this.#phase = { ...this.#phase, heard: true }
+    if (this.phase.name !== 'established' || this.phase.heard) return
+    this.phase = { ...this.phase, heard: true }
     this.#owner.onAlive(this)
   }
 
   #wasAnswered(): void {
-    if (this.#phase.name !== 'established' || this.#phase.answered) return
-    this.#phase = { ...this.#phase, answered: true }
-    this.#owner.onAnswered(this, this.#phase.remote)
+    if (this.phase.name !== 'established' || this.phase.answered) return
+    this.phase = { ...this.phase, answered: true }
+    this.#owner.onAnswered(this, this.phase.remote)
   }
 
   async #sendHandshake(data: Uint8Array): Promise<void> {
-    if (this.#phase.name !== 'deciding' || this.#phase.readySent) throw this.#error('the handshake is over')
+    if (this.phase.name !== 'deciding' || this.phase.readySent) throw this.#error('the handshake is over')
     this.#send({ type: 'handshake', data })
     await this.#channel.writable()
   }
@@ -489,7 +375,7 @@ export class Session implements SessionPort {
   }
 
   #send(message: Exclude<ControlMessage, { type: 'unknown' }>): void {
-    if (this.#keys === undefined || this.ended) return
+    if (this.keys === undefined || this.ended) return
     try {
       this.#channel.send(message)
     } catch (error) {
@@ -508,13 +394,9 @@ export class Session implements SessionPort {
     return new GlueberryError('CONNECT_FAILED', text, { peerId: this.peerId })
   }
 
-  #protocolError(what: string): GlueberryError {
-    return new GlueberryError('PROTOCOL', `${this.peerId} broke the protocol: ${what}`, { peerId: this.peerId })
-  }
-
   #end(end: SessionEnd): void {
-    if (this.#phase.name === 'ended') return
-    this.#phase = { name: 'ended', end, last: this.#phase }
+    if (this.phase.name === 'ended') return
+    this.phase = { name: 'ended', end, last: this.phase }
     this.#outcome.resolve(false)
     this.#handshakeTimer?.cancel()
     this.#holding?.release()
@@ -527,7 +409,7 @@ export class Session implements SessionPort {
       reason: end.reason.kind,
       error: end.reason.error?.message,
     })
-    this.#keys?.destroy()
+    this.keys?.destroy()
     this.#owner.onEnd(this, end)
     void this.#channel.close()
   }
