@@ -5,6 +5,8 @@ export interface Timing {
   readonly measured: number
   /** Round trips that are measured, after a third as many to warm up. */
   readonly trips: number
+  /** Where several are outstanding at once, at least so many of each: they are over quickly. */
+  readonly tripsOfEach: number
   /** Peers that stay idle, for their memory. */
   readonly idlePeers: readonly number[]
   /** Messages that a slow application is sent, and that are kept. */
@@ -20,8 +22,9 @@ export interface Timing {
 
 export const FULL: Timing = {
   warmUp: 1500,
-  measured: 2000,
+  measured: 3000,
   trips: 6000,
+  tripsOfEach: 500,
   idlePeers: [100, 1000],
   slowMessages: 1_000_000,
   keptMessages: 100_000,
@@ -34,6 +37,7 @@ export const SMOKE: Timing = {
   warmUp: 20,
   measured: 50,
   trips: 60,
+  tripsOfEach: 2,
   idlePeers: [3],
   slowMessages: 2000,
   keptMessages: 200,
