@@ -52,7 +52,7 @@ export function gatherWrites(connection: MultiaddrConnection, changes: Changes):
 }
 
 /** So much is read from one socket before others have a turn, in bytes. */
-export const READ_MAX: number = 128 * 1024
+export const READ_MAX: number = 64 * 1024
 
 /**
  * libuv reads up to 2 MiB from a busy socket before it looks at the next one, and at timers. With several busy ones a turn
