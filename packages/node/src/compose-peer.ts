@@ -1,35 +1,27 @@
 import { INSTANCE_LENGTH, type Setup } from '@glueberry/wire'
-import type { Clock } from './clock.ts'
 import { PeerConnection } from './connection/connection.ts'
 import type { Dials } from './connection/dials.ts'
-import type { EventHub } from './events/event-hub.ts'
 import { BUDGET_SLACK, firstWindow } from './options/flow-limits.ts'
 import type { Settings } from './options/settings.ts'
 import type { PeerId } from './peer-id.ts'
-import type { Blocklist } from './peers/blocklist.ts'
 import { DeadlockWarning } from './peers/deadlock-warning.ts'
 import type { Earlier } from './peers/dormant.ts'
-import { Peer, type PeerOwner } from './peers/peer.ts'
+import { Peer, type PeerNode, type PeerOwner } from './peers/peer.ts'
 import { PeerHistory } from './peers/peer-history.ts'
 import type { SessionContext } from './session/session-owner.ts'
 import { Budget } from './stream/budget.ts'
-import type { Delivery } from './stream/delivery.ts'
 import { Receiver } from './stream/receiver.ts'
 import { Traffic } from './stream/traffic.ts'
 import type { Host } from './transport/transport.ts'
 import { AGENT } from './version.ts'
 
-/** What every peer of a node shares. */
-export interface PeerContext {
+/** What every peer of a node is made with. */
+export interface PeerContext extends PeerNode {
   readonly settings: Settings
-  readonly clock: Clock
-  readonly hub: EventHub
-  readonly delivery: Delivery
   /** What is held and promised for all peers. */
   readonly budget: Budget
   /** What is kept for all peers. */
   readonly kept: Budget
-  readonly blocklist: Blocklist
   readonly session: SessionContext
   readonly dials: Dials
   /** Names that this node accepts. */
@@ -40,14 +32,43 @@ export interface PeerContext {
 
 /** Puts the parts of one peer together: its messages, its connection, and the record that knows both. */
 export function composePeer(peerId: PeerId, context: PeerContext, owner: PeerOwner, earlier: Earlier): Peer {
-  const { settings, clock, hub, delivery, budget, kept, blocklist, session, dials, names, host } = context
-  const { flow, limits, timeouts, heartbeat } = settings
-  const { stats, state: remembered, dormant } = earlier
+  const { clock } = context
+  const { stats, state: remembered } = earlier
   const history = new PeerHistory(stats)
   const instance = remembered?.instance ?? clock.randomBytes(INSTANCE_LENGTH)
+  const parts: Parts = { peerId, context, owner, earlier, history, instance, peer: () => peer }
+  const traffic = composeTraffic(parts)
+  const connection = composeConnection(parts, traffic)
+  const peer: Peer = new Peer({
+    peerId,
+    instance,
+    connection,
+    traffic,
+    history,
+    wasEstablished: remembered !== undefined,
+    node: context,
+    owner,
+  })
+  return peer
+}
+
+interface Parts {
+  readonly peerId: PeerId
+  readonly context: PeerContext
+  readonly owner: PeerOwner
+  readonly earlier: Earlier
+  readonly history: PeerHistory
+  readonly instance: Uint8Array
+  /** Once it is there. */
+  peer(): Peer
+}
+
+function composeTraffic({ peerId, context, owner, earlier, history, peer }: Parts): Traffic {
+  const { settings, clock, delivery, budget, kept, session, names } = context
+  const { flow, limits } = settings
   const receiver = new Receiver({
     peerId,
-    remembered: remembered?.receiver,
+    remembered: earlier.state?.receiver,
     clock,
     budget: new Budget(flow.peerBudget + BUDGET_SLACK, budget),
     messageSize: limits.messageSize,
@@ -57,12 +78,12 @@ export function composePeer(peerId: PeerId, context: PeerContext, owner: PeerOwn
     frozen: () => owner.draining,
     counts: history.counts,
     offer: (inbox) => delivery.offer(inbox),
-    skipped: (stream, from, count) => peer.emit({ type: 'skipped', stream, from, count }),
+    skipped: (stream, from, count) => peer().emit({ type: 'skipped', stream, from, count }),
   })
   const deadlock = new DeadlockWarning(peerId, session.logger, delivery)
-  const traffic = new Traffic({
+  return new Traffic({
     peerId,
-    remembered: remembered?.traffic,
+    remembered: earlier.state?.traffic,
     clock,
     receiver,
     messageSize: limits.messageSize,
@@ -70,10 +91,16 @@ export function composePeer(peerId: PeerId, context: PeerContext, owner: PeerOwn
     rejectWhenFull: flow.overflow === 'error',
     waitingMax: limits.waitingSends,
     kept: new Budget(Math.max(flow.peerBudget, flow.window) + BUDGET_SLACK, kept),
-    undelivered: (stream, from, count) => peer.emit({ type: 'undelivered', stream, from, count }),
+    undelivered: (stream, from, count) => peer().emit({ type: 'undelivered', stream, from, count }),
     counts: history.counts,
     waits: (stream) => deadlock.check(stream, receiver.inboxes),
   })
+}
+
+function composeConnection(parts: Parts, traffic: Traffic): PeerConnection {
+  const { peerId, context, earlier, instance, peer } = parts
+  const { settings, clock, session, dials, names, host } = context
+  const { identity, limits, timeouts, heartbeat, reconnect } = settings
   const setup = (): Omit<Setup, 'ended'> => ({
     type: 'setup',
     agent: AGENT,
@@ -83,42 +110,25 @@ export function composePeer(peerId: PeerId, context: PeerContext, owner: PeerOwn
     features: [],
     instance,
   })
-  const connection = new PeerConnection({
+  return new PeerConnection({
     peerId,
-    ownPeerId: settings.identity.peerId,
+    ownPeerId: identity.peerId,
     clock,
     context: session,
     connectTimeout: timeouts.connect,
     cooldown: timeouts.cooldown,
-    reconnect: settings.reconnect,
+    reconnect,
     streams: traffic,
     dial: (address, signal) => host().dial(peerId, address, signal),
     setup,
-    known: () => peer.remembered,
+    known: () => peer().remembered,
     dials,
-    allowance: dormant?.allowance,
-    outage: dormant?.outage === true,
-    endedIds: remembered?.endedIds ?? [],
-    refuses: () => peer.refuses(),
-    changed: (state, events, input) => peer.onConnection(state, events, input),
-    gaveUp: () => peer.close('gave-up'),
-    idle: () => peer.idle(),
+    allowance: earlier.dormant?.allowance,
+    outage: earlier.dormant?.outage === true,
+    endedIds: earlier.state?.endedIds ?? [],
+    refuses: () => peer().refuses(),
+    changed: (state, events, input) => peer().onConnection(state, events, input),
+    gaveUp: () => peer().close('gave-up'),
+    idle: () => peer().idle(),
   })
-  const wasEstablished = remembered !== undefined
-  const peer: Peer = new Peer({
-    peerId,
-    instance,
-    connection,
-    traffic,
-    history,
-    wasEstablished,
-    resume: timeouts.resume,
-    clock,
-    hub,
-    logger: session.logger,
-    delivery,
-    blocklist,
-    owner,
-  })
-  return peer
 }

@@ -119,7 +119,7 @@ function composePeers({ settings, clock, hub, delivery, budget, kept, meter, boo
     report,
     measured: (roundTrip) => meter?.roundTrip(roundTrip),
   }
-  const own = { blocklist, session, dials, names: names.all }
+  const own = { blocklist, session, dials, names: names.all, logger, resume: timeouts.resume }
   const context: PeerContext = { settings, clock, hub, delivery, budget, kept, host, ...own }
   const compose: PeersOptions['compose'] = (peerId, owner, earlier) => composePeer(peerId, context, owner, earlier)
   const peers = new Peers({ settings, clock, hub, book, meter, names, dials, blocklist, admission, keys, compose })

@@ -1,4 +1,5 @@
 import { backoff } from './backoff.ts'
+import { guarded, ownDelay, throwLater } from './callbacks.ts'
 import { ReconnectError } from './errors.ts'
 import type { AttemptContext, ReconnectorOptions } from './options.ts'
 import { type Effect, type Input, initialMachine, type Policy, type ReconnectorState, transition } from './state.ts'
@@ -317,43 +318,4 @@ export class Reconnector<A, C extends object> {
       .finally(() => this.#disposals.delete(disposal))
     this.#disposals.add(disposal)
   }
-}
-
-/** What the user's own function says, or why it is not to be used. */
-function ownDelay(delay: () => unknown): number | ReconnectError {
-  try {
-    const milliseconds = delay()
-    if (typeof milliseconds === 'number' && milliseconds >= 0) return milliseconds
-    return new ReconnectError(
-      'INVALID_DELAY',
-      `delay must return milliseconds of at least 0, got ${textOf(milliseconds)}`,
-    )
-  } catch (cause) {
-    return new ReconnectError('INVALID_DELAY', `delay has thrown: ${textOf(cause)}`, { cause })
-  }
-}
-
-/** What a value says, whatever it is: the user's function may return or throw anything, and this never throws. */
-function textOf(value: unknown): string {
-  try {
-    return String(value instanceof Error ? value.message : value)
-  } catch {
-    return `a value that has no text, of type ${typeof value}`
-  }
-}
-
-/** What a callback says; `otherwise` when it throws, which is somebody else's to see. */
-function guarded<T>(callback: () => T, otherwise: T): T {
-  try {
-    return callback()
-  } catch (error) {
-    throwLater(error)
-    return otherwise
-  }
-}
-
-function throwLater(error: unknown): void {
-  queueMicrotask(() => {
-    throw error
-  })
 }

@@ -14,7 +14,7 @@ import type { Dials } from './dials.ts'
 import { COOLING_DOWN, PeerSessions, type PeerSessionsOptions, type PeerSessionsOwner } from './peer-sessions.ts'
 import { type ConnectionEvent, type ConnectionInput, type ConnectionState, INITIAL_STATE, transition } from './state.ts'
 
-export interface ConnectionOptions extends Omit<PeerSessionsOptions, 'closings'> {
+export interface ConnectionOptions extends PeerSessionsOptions {
   readonly connectTimeout: number
   readonly cooldown: number
   readonly reconnect: ReconnectSettings | undefined
@@ -53,7 +53,7 @@ export class PeerConnection implements PeerSessionsOwner {
     this.#state = options.outage ? { ...INITIAL_STATE, outage: true } : INITIAL_STATE
     const { peerId, clock, context, connectTimeout, reconnect } = options
     this.#closings = new Closings(clock)
-    this.sessions = new PeerSessions({ ...options, closings: this.#closings }, this)
+    this.sessions = new PeerSessions(options, this.#closings, this)
     this.#attempts = new Attempts({
       peerId,
       clock,

@@ -29,8 +29,6 @@ export interface PeerSessionsOptions {
   readonly allowance: Allowance | undefined
   /** Ids of sessions that an earlier record of this peer has had. */
   readonly endedIds: readonly Uint8Array[]
-  /** Links that are being closed. */
-  readonly closings: Closings
 }
 
 /** What the sessions with a peer tell its connection. */
@@ -63,6 +61,7 @@ export const COOLING_DOWN: Refusal = { code: 'cooldown', reason: 'it was refused
 /** The sessions with one peer, of which at most one is established: begins and renews them, and does what their set decides. */
 export class PeerSessions implements SessionOwner<Session> {
   readonly #options: PeerSessionsOptions
+  readonly #closings: Closings
   readonly #owner: PeerSessionsOwner
   readonly #set: SessionSet<Session>
   readonly #instances = new InstanceWatch()
@@ -72,8 +71,10 @@ export class PeerSessions implements SessionOwner<Session> {
   /** Why the established session went, while another one may still replace it. */
   #lost: SessionEnd | undefined
 
-  constructor(options: PeerSessionsOptions, owner: PeerSessionsOwner) {
+  /** @param closings of links that are left */
+  constructor(options: PeerSessionsOptions, closings: Closings, owner: PeerSessionsOwner) {
     this.#options = options
+    this.#closings = closings
     this.#owner = owner
     const { ownPeerId, peerId, clock, endedIds } = options
     this.#set = new SessionSet(decides(peerIdBytes(ownPeerId), peerIdBytes(peerId)), endedIds)
@@ -254,7 +255,7 @@ export class PeerSessions implements SessionOwner<Session> {
     if (session.readySent) this.#options.streams.detach(end.goodbye !== undefined)
     // A renewal that fails takes its connection with it: what it was to replace has had its time.
     if (session.renews?.ended === false && !session.wasEstablished) session.renews.fail(renewalError(session, end))
-    if (this.#set.all.every(({ link }) => link !== session.link)) this.#options.closings.closeLink(session, end)
+    if (this.#set.all.every(({ link }) => link !== session.link)) this.#closings.closeLink(session, end)
 
     // A stranger that dialed can say so of anybody: only peers that this node dialed, or knows, are believed.
     const believed = session.link.direction === 'outbound' || this.known

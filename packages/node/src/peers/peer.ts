@@ -38,6 +38,17 @@ export interface PeerOwner {
   gone(peer: Peer): void
 }
 
+/** What every peer of a node shares with the others. */
+export interface PeerNode {
+  readonly clock: Clock
+  readonly hub: EventHub
+  readonly logger: Logger
+  readonly delivery: Delivery
+  readonly blocklist: Blocklist
+  /** While a peer is away, what is kept for it is kept for so long, in milliseconds. */
+  readonly resume: number
+}
+
 export interface PeerOptions {
   readonly peerId: PeerId
   /** This node's instance, as this peer knows it: another record of the peer is another one, so no sequence comes twice. */
@@ -47,13 +58,7 @@ export interface PeerOptions {
   readonly history: PeerHistory
   /** An earlier record of it was established. */
   readonly wasEstablished: boolean
-  /** While it is away, what is kept for it is kept for so long, in milliseconds. */
-  readonly resume: number
-  readonly clock: Clock
-  readonly hub: EventHub
-  readonly logger: Logger
-  readonly delivery: Delivery
-  readonly blocklist: Blocklist
+  readonly node: PeerNode
   readonly owner: PeerOwner
 }
 
@@ -72,7 +77,9 @@ export class Peer {
   readonly connection: PeerConnection
   readonly traffic: Traffic
   readonly history: PeerHistory
-  readonly #options: PeerOptions
+  readonly #instance: Uint8Array
+  readonly #node: PeerNode
+  readonly #owner: PeerOwner
   /** As it was put into the address book, if it was; addresses may have been added. */
   #entry: BookEntry | undefined
   /** Somebody asked for it, or it was established once: its end is told. */
@@ -92,7 +99,9 @@ export class Peer {
     this.connection = connection
     this.traffic = traffic
     this.history = history
-    this.#options = options
+    this.#instance = options.instance
+    this.#node = options.node
+    this.#owner = options.owner
     this.#known = wasEstablished
     this.#wasEstablished = wasEstablished
     this.#count(connection.state.name)
@@ -101,7 +110,7 @@ export class Peer {
   get info(): PeerInfo {
     if (this.#info === undefined) {
       const { name, direction, retry } = this.connection.state
-      const blocked = this.#options.blocklist.get(this.peerId)
+      const blocked = this.#node.blocklist.get(this.peerId)
       this.#info = Object.freeze({
         peerId: this.peerId,
         state: name,
@@ -124,7 +133,7 @@ export class Peer {
   get dormantState(): DormantState {
     const { receiver, remembered } = this.traffic
     return {
-      instance: this.#options.instance,
+      instance: this.#instance,
       // The peer may not have noticed yet that this one is over. Of those before it, it has.
       endedIds: this.connection.sessions.endedIds.slice(0, 1),
       receiver: receiver.remembered,
@@ -155,15 +164,10 @@ export class Peer {
     await this.connection.connect(addresses, signal)
   }
 
-  /** It has come back from its rest, and is away. */
-  wait(): void {
-    this.#rest()
-  }
-
   /** What `info` shows may have changed. */
   touch(): void {
     this.#info = undefined
-    this.#options.owner.changed()
+    this.#owner.changed()
   }
 
   send(
@@ -197,7 +201,7 @@ export class Peer {
   withdraw(name: string): void {
     this.connection.sessions.withdrawStreams([name])
     const inbox = this.traffic.receiver.withdraw(name)
-    if (inbox !== undefined) this.#options.delivery.withdraw(inbox)
+    if (inbox !== undefined) this.#node.delivery.withdraw(inbox)
   }
 
   /** Forgets addresses. */
@@ -211,7 +215,7 @@ export class Peer {
     this.traffic.receiver.settle(inbox, message, failed)
     if (this.traffic.receiver.held > 0) return
     if (this.#expired && !this.connection.busy) this.close('expired')
-    else if (this.connection.state.name === 'disconnected') this.#rest()
+    else if (this.connection.state.name === 'disconnected') this.rest()
   }
 
   /** Lets the peer go: everything ends, and every call that waits rejects. */
@@ -224,26 +228,26 @@ export class Peer {
     // `disconnected` means: do not call back. From a block it may: that may end.
     const mayReturn = reason === 'stopped' || reason === 'blocked'
     this.connection.disconnect(mayReturn ? 'stopped' : 'disconnected', error)
-    for (const inbox of this.traffic.receiver.inboxes) this.#options.delivery.withdraw(inbox)
+    for (const inbox of this.traffic.receiver.inboxes) this.#node.delivery.withdraw(inbox)
     this.traffic.receiver.clear()
     this.connection.dispose(error)
     if (this.#known) this.connection.close(reason)
     this.#leave()
-    this.#options.owner.gone(this)
+    this.#owner.gone(this)
   }
 
   /** Why it is not wanted now. */
   refuses(): Refusal | undefined {
-    const { blocklist, owner } = this.#options
+    const { blocklist } = this.#node
     if (blocklist.get(this.peerId) !== undefined) return { code: 'blocked', reason: 'it has blocked this node' }
-    if (!this.connection.sessions.ready && owner.full)
+    if (!this.connection.sessions.ready && this.#owner.full)
       return { code: 'busy', reason: 'it has as many connections as it takes' }
     return undefined
   }
 
   /** Its connection has changed. */
   onConnection(state: ConnectionState, events: readonly ConnectionEvent[], input: ConnectionInput): void {
-    const { clock, logger } = this.#options
+    const { clock, logger } = this.#node
     const reason = 'reason' in input ? input.reason : undefined
     const known = this.#known
     logger.debug(`peer is ${state.name}`, {
@@ -259,14 +263,14 @@ export class Peer {
         this.#known = true
         this.#wasEstablished = true
         this.history.established(clock.now())
-        this.#options.owner.seen(this)
+        this.#owner.seen(this)
       } else if (event.type === 'disconnected') {
         this.history.lost(event.reason)
       }
       this.emit(event)
       if (known || this.#known) logEvent(logger, this.peerId, event) // not of a stranger that comes to nothing
     }
-    if (state.name === 'established' && this.#options.owner.draining) this.connection.drain()
+    if (state.name === 'established' && this.#owner.draining) this.connection.drain()
     if (state.name === 'established' || state.name === 'draining') {
       this.#expired = false
       this.#stopExpiry()
@@ -278,12 +282,12 @@ export class Peer {
 
   /** Nothing is going on that could lead to a session, whatever state that leaves. */
   idle(): void {
-    if (this.#known && this.connection.state.name === 'disconnected') this.#rest()
+    if (this.#known && this.connection.state.name === 'disconnected') this.rest()
     else this.#dropStranger()
   }
 
   /** It is away: waits for it, with little memory where little is to be remembered; once what is going on is complete. */
-  #rest(): void {
+  rest(): void {
     this.#startExpiry()
     queueMicrotask(() => this.#restNow())
   }
@@ -297,7 +301,7 @@ export class Peer {
     if (keeps || found || connection.busy || this.#expired) return
     connection.dispose(new GlueberryError('CONNECT_FAILED', 'the peer is away', { peerId: this.peerId }))
     this.#leave()
-    this.#options.owner.rests(this)
+    this.#owner.rests(this)
   }
 
   /** This record is no longer one of the node's peers. */
@@ -308,7 +312,7 @@ export class Peer {
 
   #count(state: PeerState | undefined): void {
     if (state === this.#counted) return
-    this.#options.owner.counted(this.#counted, state)
+    this.#owner.counted(this.#counted, state)
     this.#counted = state
   }
 
@@ -319,7 +323,7 @@ export class Peer {
       new GlueberryError('CONNECT_FAILED', 'the attempt came to nothing', { peerId: this.peerId }),
     )
     this.#leave()
-    this.#options.owner.gone(this)
+    this.#owner.gone(this)
   }
 
   /** Something may be kept for it: its end is told from here on, and what is kept while it is away is not kept for ever. */
@@ -329,7 +333,7 @@ export class Peer {
   }
 
   #startExpiry(): void {
-    const { clock, resume } = this.#options
+    const { clock, resume } = this.#node
     this.#expiry ??= clock.setTimer(() => this.#expire(), resume)
   }
 
@@ -340,20 +344,15 @@ export class Peer {
 
   #expire(): void {
     this.#expiry = undefined
-    if (this.connection.busy) {
-      return // what is going on ends in a session, or in `disconnected`, where this begins anew
-    } else if (this.#entry !== undefined) {
-      this.traffic.abandon('UNDELIVERED', CLOSING.expired[1])
-    } else if (this.traffic.receiver.held > 0) {
-      this.#expired = true // `closed` comes after its last message
-      this.traffic.abandon('UNDELIVERED', CLOSING.expired[1])
-    } else {
-      this.close('expired')
-    }
+    if (this.connection.busy) return // that ends in a session, or in `disconnected`, where this begins anew
+    const stays = this.#entry !== undefined
+    if (!stays && this.traffic.receiver.held === 0) return this.close('expired')
+    this.#expired = !stays // `closed` comes after its last message
+    this.traffic.abandon('UNDELIVERED', CLOSING.expired[1])
   }
 
   /** Tells of it. */
   emit(event: ConnectionEvent | Omit<Extract<NewEvent, { type: 'skipped' | 'undelivered' }>, 'peerId'>): void {
-    this.#options.hub.emit({ ...event, peerId: this.peerId } as NewEvent)
+    this.#node.hub.emit({ ...event, peerId: this.peerId } as NewEvent)
   }
 }

@@ -15,6 +15,7 @@ import type { Settings } from '../options/settings.ts'
 import type { PeerId } from '../peer-id.ts'
 import type { AcceptedNames } from './accepted-names.ts'
 import type { Blocklist } from './blocklist.ts'
+import { Census } from './census.ts'
 import { Directory } from './directory.ts'
 import type { Earlier } from './dormant.ts'
 import { PastPeers } from './past-peers.ts'
@@ -41,7 +42,7 @@ export class Peers implements PeerOwner {
   /** The least recently seen first. */
   readonly #peers = new Map<PeerId, Peer>()
   readonly #past: PastPeers
-  readonly #counts: Record<PeerState, number> = { ...NONE }
+  readonly #census = new Census()
   /** Connections of peers that are gone and on their way out. */
   readonly #closing = new Set<Promise<void>>()
   readonly #blocklist: Blocklist
@@ -91,7 +92,7 @@ export class Peers implements PeerOwner {
 
   /** How many peers are in each state. */
   count(): Record<PeerState, number> {
-    return { ...this.#counts, disconnected: this.#counts.disconnected + this.#past.resting }
+    return this.#census.count(this.#past.resting)
   }
 
   async connect({ peerId, addresses }: Target, signal: AbortSignal | undefined): Promise<void> {
@@ -230,7 +231,7 @@ export class Peers implements PeerOwner {
       if (stats !== undefined) this.#options.meter?.inherit(peer, stats)
       this.#peers.set(peerId, peer)
       this.directory.changed()
-      if (dormant !== undefined) peer.wait()
+      if (dormant !== undefined) peer.rest()
     }
     return peer
   }
@@ -261,13 +262,11 @@ export class Peers implements PeerOwner {
   }
 
   counted(before: PeerState | undefined, after: PeerState | undefined): void {
-    if (before !== undefined) this.#counts[before]--
-    if (after !== undefined) this.#counts[after]++
+    this.#census.moved(before, after)
   }
 
   get full(): boolean {
-    const { connected, established, draining } = this.#counts
-    return connected + established + draining >= this.#options.settings.limits.connections
+    return this.#census.connected >= this.#options.settings.limits.connections
   }
 
   get draining(): boolean {
@@ -350,15 +349,4 @@ export class Peers implements PeerOwner {
     this.directory.changed()
     this.#options.hub.emit({ type: 'closed', peerId, reason })
   }
-}
-
-const NONE: Readonly<Record<PeerState, number>> = {
-  disconnected: 0,
-  connecting: 0,
-  connected: 0,
-  established: 0,
-  reconnecting: 0,
-  cooldown: 0,
-  draining: 0,
-  closed: 0,
 }

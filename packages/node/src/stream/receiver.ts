@@ -55,6 +55,7 @@ interface Session {
   streams: number
   /** Once it is established: nothing is reserved before. */
   port: SessionPort | undefined
+  readonly acknowledgements: AcknowledgementSchedule
 }
 
 /** Everything about receiving from one peer: the record of its instance, its inboxes, their budget, acknowledgements. */
@@ -66,12 +67,10 @@ export class Receiver {
   /** The sender's instance that the positions are of, and our own mark of this record. */
   #record: SenderRecord | undefined
   #session: Session | undefined
-  readonly #acknowledgements: AcknowledgementSchedule
 
   constructor(options: ReceiverOptions) {
     this.#options = options
     this.#promised = new Account(options.budget)
-    this.#acknowledgements = new AcknowledgementSchedule(options.clock)
     const { remembered } = options
     if (remembered === undefined) return
     const { instance, memory, received } = remembered
@@ -140,6 +139,7 @@ export class Receiver {
       granted: names.size,
       streams: 0,
       port: undefined,
+      acknowledgements: new AcknowledgementSchedule(clock),
     }
     const limits = new Map<string, number>()
     for (const name of names) limits.set(name, this.#inboxes.get(name)?.attach(firstWindow) ?? firstWindow)
@@ -158,7 +158,7 @@ export class Receiver {
     session.port = port
     this.#promise()
     for (const inbox of this.#inboxes.values()) inbox.establish()
-    this.#acknowledgements.begin(() => port.requestAcknowledgement())
+    session.acknowledgements.begin(() => port.requestAcknowledgement())
     return true
   }
 
@@ -167,7 +167,7 @@ export class Receiver {
     const session = this.#session
     if (session === undefined) return
     this.#session = undefined
-    this.#acknowledgements.end()
+    session.acknowledgements.end()
     this.#promise()
     for (const inbox of this.#inboxes.values()) inbox.detach()
   }
@@ -214,7 +214,7 @@ export class Receiver {
     const gap = inbox.open(open)
     if (gap !== undefined) {
       skipped(name, gap.from, gap.count)
-      this.#acknowledgements.soon(inbox)
+      session.acknowledgements.soon(inbox)
     }
     return inbox
   }
@@ -239,15 +239,14 @@ export class Receiver {
     if (this.#inboxes.get(inbox.name) !== inbox) return // of a record that was dropped meanwhile
     const urgency = inbox.settle(message, failed, this.#options.frozen())
     if (this.#session === undefined) return // READY tells it
-    if (urgency === 'now') this.#acknowledgements.now(inbox)
-    else this.#acknowledgements.soon(inbox)
+    this.#session.acknowledgements[urgency](inbox)
   }
 
   /** What the peer is told now. */
   acknowledgements(): Due {
     const acknowledgements: Acknowledgement[] = []
     const failures: Failure[] = []
-    for (const inbox of this.#acknowledgements.take()) {
+    for (const inbox of this.#session?.acknowledgements.take() ?? []) {
       const { name } = inbox
       const { consumed, limit } = inbox.acknowledge(this.#options.frozen())
       acknowledgements.push({ name, consumed, limit })
@@ -273,7 +272,7 @@ export class Receiver {
     session.granted++
     const inbox = this.#inboxes.get(name) ?? this.#makeInbox(name)
     this.#attachInbox(inbox, session)
-    this.#acknowledgements.now(inbox)
+    session.acknowledgements.now(inbox)
     return true
   }
 
@@ -289,7 +288,7 @@ export class Receiver {
     this.#promise()
     if (inbox === undefined) return undefined
     inbox.withdraw()
-    this.#acknowledgements.delete(inbox)
+    session?.acknowledgements.delete(inbox)
     this.#inboxes.delete(name)
     this.#forget()
     return inbox

@@ -315,24 +315,18 @@ export class Sender {
         waiting.reject((signal as AbortSignal).reason)
         this.#advance()
       }
-      const done = (): void => {
+      const end = (settle: () => void): void => {
         if (this.#waiting.remove(place)) this.#waitingBytes -= size
         signal?.removeEventListener('abort', abort)
+        settle()
+        for (const tell of waiting.over) tell()
       }
       const waiting: Waiting = {
         data: new Uint8Array(data), // a copy, also of a Buffer: the caller may reuse its memory before this is accepted
         confirm,
         over: [],
-        accept: (sequence) => {
-          done()
-          resolve(confirm ? this.#consumption(sequence, signal) : sequence)
-          for (const tell of waiting.over) tell()
-        },
-        reject: (error) => {
-          done()
-          reject(error)
-          for (const tell of waiting.over) tell()
-        },
+        accept: (sequence) => end(() => resolve(confirm ? this.#consumption(sequence, signal) : sequence)),
+        reject: (error) => end(() => reject(error)),
       }
       signal?.addEventListener('abort', abort, { once: true })
       const place = this.#waiting.push(waiting)

@@ -47,8 +47,8 @@ export class Traffic implements StreamsPort {
   /** The peer's mark of its record of us, as of the last session. */
   #memory: Uint8Array | undefined
   // What the present session's READY said, for names that are first used later in it.
-  #limits = new Map<string, number>()
-  #positions: Ready['positions'] = new Map()
+  #limits: Map<string, number> | undefined
+  #positions: Ready['positions'] | undefined
   #forgotten = false
   /** What may be sent: our own limit, and the peer's as far as it is known. */
   #largestMessage: number
@@ -176,7 +176,7 @@ export class Traffic implements StreamsPort {
   withdrawn(names: readonly string[]): void {
     for (const name of names) {
       const sender = this.#senders.get(name)
-      this.#limits.delete(name)
+      this.#limits?.delete(name)
       if (sender === undefined) continue
       this.#dropSender(name, sender)
       sender.detach(true)
@@ -201,8 +201,8 @@ export class Traffic implements StreamsPort {
       }
       // A name that is not in use in this session yet, or was accepted only now: this is its credit.
       if (consumed > 0 || this.#port?.remoteStreams.has(name) !== true) throw this.#neverSent(name)
-      const before = this.#limits.get(name)
-      this.#limits.set(name, Math.max(limit, before ?? 0))
+      const before = this.#limits?.get(name)
+      this.#limits?.set(name, Math.max(limit, before ?? 0))
       progress = before === undefined || progress
       if (sender !== undefined) this.#attachSender(name, sender)
     }
@@ -273,8 +273,8 @@ export class Traffic implements StreamsPort {
   }
 
   #attachSender(name: string, sender: Sender): void {
-    const { received, consumed } = this.#positions.get(name) ?? { received: 0, consumed: 0 }
-    const limit = this.#limits.get(name) ?? 0
+    const { received, consumed } = this.#positions?.get(name) ?? { received: 0, consumed: 0 }
+    const limit = this.#limits?.get(name) ?? 0
     sender.attach(this.#port as SessionPort, { limit, received, consumed, forgotten: this.#forgotten })
   }
 
