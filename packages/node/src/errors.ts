@@ -132,6 +132,11 @@ export class GlueberryError<C extends ErrorCode = ErrorCode> extends Error {
   }
 }
 
+/** The peer has done what the protocol does not allow. */
+export function protocolViolation(peerId: PeerId, what: string): GlueberryError {
+  return new GlueberryError('PROTOCOL', `${peerId} broke the protocol: ${what}`, { peerId })
+}
+
 /** What a thrown value says, whatever it is: an application may throw anything, and this never throws. */
 export function textOf(thrown: unknown): string {
   try {

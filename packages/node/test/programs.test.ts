@@ -2,8 +2,8 @@ import { spawnSync } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { spawnNode } from '@glueberry/testkit'
 import { describe, expect, test } from 'vitest'
+import { runProgram } from './support/run-program.ts'
 
 const root = fileURLToPath(new URL('../../..', import.meta.url))
 const scratch = fileURLToPath(new URL('.programs', import.meta.url)) // inside the package, so that it can import itself
@@ -36,22 +36,11 @@ describe.skipIf(!present)(
   },
 )
 
-/** Runs a program of a document as a user would who has pasted it into a file. */
-async function run(name: string, code: string): Promise<{ code: unknown; lines: readonly string[]; errors: unknown }> {
-  const folder = `${scratch}-${name}`
-  mkdirSync(folder, { recursive: true })
-  writeFileSync(join(folder, 'program.ts'), code)
-  await using child = spawnNode([join(folder, 'program.ts')])
-  const ended = await child.ended
-  rmSync(folder, { recursive: true, force: true })
-  return { code: ended, lines: child.lines, errors: child.errorLines }
-}
-
 test('the README’s program runs as pasted', async () => {
   const readme = readFileSync(join(root, 'README.md'), 'utf8')
   const code = /```ts\n([\s\S]*?)```/.exec(readme)?.[1] as string
   expect(code.split('\n').filter((line) => line.trim() !== '').length).toBeLessThanOrEqual(16)
-  expect(await run('readme', code)).toEqual({
+  expect(await runProgram('readme', code)).toEqual({
     code: 0,
     lines: [expect.stringMatching(/^12D3KooW\w+: hello$/)],
     errors: [],
@@ -76,6 +65,6 @@ test('every program of the guide is followed by what it prints', () => {
 })
 
 test.each(guidePrograms)('the guide’s program (%s) prints what the guide says', async (name, code, printed) => {
-  const { code: ended, lines, errors } = await run(`guide-${name.replace(/\W+/g, '-')}`, code)
+  const { code: ended, lines, errors } = await runProgram(`guide-${name.replace(/\W+/g, '-')}`, code)
   expect([ended, lines.join('\n'), errors]).toEqual([0, printed.trimEnd(), []])
 })

@@ -1,10 +1,10 @@
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { spawnNode } from '@glueberry/testkit'
 import { expect, test } from 'vitest'
 import { EVENT_TYPES } from '../src/events/events.ts'
 import { RANGES } from '../src/options/settings.ts'
+import { runProgram } from './support/run-program.ts'
 
 const root = fileURLToPath(new URL('../../..', import.meta.url))
 const text = readFileSync(join(root, 'docs/reference.md'), 'utf8')
@@ -67,11 +67,6 @@ test('every event is in the table, and no other', () => {
 
 test('request and reply by hand runs as it is shown', async () => {
   const code = /## Request and reply[\s\S]*?```ts\n([\s\S]*?)```/.exec(text)?.[1] as string
-  const folder = fileURLToPath(new URL('.programs-reference', import.meta.url)) // inside the package, so that it can import itself
-  mkdirSync(folder, { recursive: true })
-  writeFileSync(join(folder, 'ask.ts'), code)
-  await using child = spawnNode([join(folder, 'ask.ts')])
-  const ended = await child.ended
-  rmSync(folder, { recursive: true, force: true })
-  expect([ended, child.lines, child.errorLines]).toEqual([0, ['HELLO'], []])
+  const { code: ended, lines, errors } = await runProgram('reference', code)
+  expect([ended, lines, errors]).toEqual([0, ['HELLO'], []])
 })

@@ -139,7 +139,7 @@ export class PeerConnection implements PeerSessionsOwner {
       if (!this.sessions.underWay) throw noAddress(peerId)
       return false
     }
-    while (!decided()) await this.#until(decided, signal)
+    while (!decided()) await this.#condition.until(decided, signal) // again: the call may be over since
     if (this.sessions.current !== undefined) return
     this.#checkCooldown()
     await this.#attempts.connect(signal)

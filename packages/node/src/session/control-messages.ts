@@ -1,5 +1,5 @@
 import { type ControlMessage, type Ready, type Setup, STREAM_NAMES_MAX } from '@glueberry/wire'
-import { GlueberryError } from '../errors.ts'
+import { protocolViolation } from '../errors.ts'
 import type { PeerId } from '../peer-id.ts'
 import type { StreamsPort } from '../session-port.ts'
 import { endByGoodbye, type SessionEnd } from './endings.ts'
@@ -9,7 +9,6 @@ import { refusalError } from './refusals.ts'
 /** What the peer's control messages act on. */
 export interface ControlTarget {
   readonly peerId: PeerId
-  readonly phase: Phase
   readonly streams: StreamsPort
   /** The message brings no message of the application, and the session no further. @throws GlueberryError when that is too often */
   request(): void
@@ -22,9 +21,9 @@ export interface ControlTarget {
   renew(): void
 }
 
-/** What each control message of the peer does, and in which phases it may come. @throws GlueberryError `PROTOCOL` */
-export function handleControl(message: ControlMessage, target: ControlTarget): void {
-  const { peerId, phase, streams } = target
+/** What each control message of the peer does in this phase, if it may come. @throws GlueberryError `PROTOCOL` */
+export function handleControl(message: ControlMessage, phase: Phase, target: ControlTarget): void {
+  const { peerId, streams } = target
   switch (message.type) {
     case 'refuse': {
       const error = refusalError(message, peerId, 'them')
@@ -33,26 +32,26 @@ export function handleControl(message: ControlMessage, target: ControlTarget): v
     case 'goodbye':
       return target.end(endByGoodbye(message.reason, peerId))
     case 'setup':
-      if (phase.name !== 'setting up') throw violation(peerId, 'SETUP came twice')
+      if (phase.name !== 'setting up') throw protocolViolation(peerId, 'SETUP came twice')
       return target.setup(message)
   }
   if (phase.name !== 'deciding' && phase.name !== 'established')
-    throw violation(peerId, `${message.type} came before SETUP`)
+    throw protocolViolation(peerId, `${message.type} came before SETUP`)
   const established = phase.name === 'established'
   switch (message.type) {
     case 'handshake':
-      if (phase.remoteReady !== undefined) throw violation(peerId, 'HANDSHAKE came after READY')
+      if (phase.remoteReady !== undefined) throw protocolViolation(peerId, 'HANDSHAKE came after READY')
       if (phase.accepted) target.request() // nobody reads it any more
       return target.handshake(message.data)
     case 'ready':
-      if (phase.remoteReady !== undefined) throw violation(peerId, 'READY came twice')
+      if (phase.remoteReady !== undefined) throw protocolViolation(peerId, 'READY came twice')
       return target.ready(message)
     case 'ack':
-      if (!established) throw violation(peerId, 'ACK came before READY')
+      if (!established) throw protocolViolation(peerId, 'ACK came before READY')
       if (!streams.acknowledge(message.acknowledgements)) target.request()
       return
     case 'failed':
-      if (!established) throw violation(peerId, 'FAILED came before READY')
+      if (!established) throw protocolViolation(peerId, 'FAILED came before READY')
       if (!streams.failed(message.failures)) target.request()
       return
   }
@@ -61,7 +60,7 @@ export function handleControl(message: ControlMessage, target: ControlTarget): v
     case 'streams':
       for (const name of message.names) phase.remoteStreams.add(name)
       if (phase.remoteStreams.size > STREAM_NAMES_MAX)
-        throw violation(peerId, `it accepts more than ${STREAM_NAMES_MAX} names`)
+        throw protocolViolation(peerId, `it accepts more than ${STREAM_NAMES_MAX} names`)
       return
     case 'withdraw':
       for (const name of message.names) phase.remoteStreams.delete(name)
@@ -74,8 +73,4 @@ export function handleControl(message: ControlMessage, target: ControlTarget): v
     case 'renew':
       if (established) target.renew()
   }
-}
-
-function violation(peerId: PeerId, what: string): GlueberryError {
-  return new GlueberryError('PROTOCOL', `${peerId} broke the protocol: ${what}`, { peerId })
 }

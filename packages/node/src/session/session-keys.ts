@@ -6,7 +6,7 @@ import {
   RecordSealer,
   type SessionSecrets,
 } from '@glueberry/wire'
-import { GlueberryError } from '../errors.ts'
+import { GlueberryError, protocolViolation } from '../errors.ts'
 import type { PeerId } from '../peer-id.ts'
 import { NumberWindow } from './number-window.ts'
 
@@ -48,8 +48,7 @@ export class SessionKeys {
   opener(number: number): RecordOpener {
     this.#checkAlive()
     if (!this.#numbers.accept(number)) {
-      const text = `${this.#peerId} broke the protocol: data stream ${number} came twice, or far too late`
-      throw new GlueberryError('PROTOCOL', text, { peerId: this.#peerId })
+      throw protocolViolation(this.#peerId, `data stream ${number} came twice, or far too late`)
     }
     return new RecordOpener(dataCipher(this.#secrets.receiveRoot, number))
   }

@@ -126,7 +126,7 @@ export class Session extends SessionView implements SessionPort {
       this.#channel.send(own)
       await this.#channel.receive(this.#watch(), (message) => {
         this.#heard()
-        handleControl(message, this.#control)
+        handleControl(message, this.phase, this.#control)
       })
       this.fail(this.#error(`${this.peerId} closed the session`))
     } catch (error) {
@@ -285,12 +285,8 @@ export class Session extends SessionView implements SessionPort {
   }
 
   #makeControl(): ControlTarget {
-    const session = this
     return {
       peerId: this.peerId,
-      get phase() {
-        return session.phase
-      },
       streams: this.#owner.streams,
       request: () => this.#owner.onRequest(),
       end: (end) => this.#end(end),

@@ -17,13 +17,13 @@ export class InFlight {
     const messages = this.#messages
     const last = messages.at(-1)
     if (last === undefined || last.sequence < message.sequence) messages.push(message)
-    else messages.splice(this.#place(message.sequence), 0, message) // it had been put back
+    else messages.splice(placeOf(message.sequence, messages), 0, message) // it had been put back
   }
 
   /** Returns whether it was there. */
   remove(message: ReceivedMessage): boolean {
     const messages = this.#messages
-    const place = messages[0] === message ? 0 : this.#place(message.sequence)
+    const place = messages[0] === message ? 0 : placeOf(message.sequence, messages)
     if (messages[place] !== message) return false
     if (messages.length === 1) messages.pop()
     else messages.splice(place, 1)
@@ -34,15 +34,20 @@ export class InFlight {
   drain(): ReceivedMessage[] {
     return this.#messages.splice(0)
   }
+}
 
-  /** The index of the first message from this sequence on. */
-  #place(sequence: number): number {
-    let [low, high] = [0, this.#messages.length]
-    while (low < high) {
-      const middle = (low + high) >>> 1
-      if ((this.#messages[middle] as ReceivedMessage).sequence < sequence) low = middle + 1
-      else high = middle
-    }
-    return low
+/** The index of the first message from this sequence on, of those between two indexes, which are in order of sequence. */
+export function placeOf(
+  sequence: number,
+  messages: readonly ReceivedMessage[],
+  from = 0,
+  to: number = messages.length,
+): number {
+  let [low, high] = [from, to]
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if ((messages[middle] as ReceivedMessage).sequence < sequence) low = middle + 1
+    else high = middle
   }
+  return low
 }

@@ -3,7 +3,7 @@ import { GlueberryError } from '../errors.ts'
 import type { PeerId } from '../peer-id.ts'
 import { Account, type Budget } from './budget.ts'
 import { Failures } from './failures.ts'
-import { InFlight } from './in-flight.ts'
+import { InFlight, placeOf } from './in-flight.ts'
 import { ReceivedMessage } from './message.ts'
 import { MessageParts, partsMax } from './message-parts.ts'
 import type { OpenedRecord } from './opened-record.ts'
@@ -240,13 +240,9 @@ export class Inbox {
     const old = this.#oldInFlight.size > 0 && this.#oldInFlight.delete(message)
     if (!old && !this.#inFlight.remove(message)) return
     // The old ones come first, and both sections are in order of sequence.
-    let [low, high] = old ? [this.#first, this.#first + this.#old] : [this.#first + this.#old, this.#queue.length]
-    while (low < high) {
-      const middle = (low + high) >>> 1
-      if ((this.#queue[middle] as ReceivedMessage).sequence < message.sequence) low = middle + 1
-      else high = middle
-    }
-    this.#queue.splice(low, 0, message)
+    const fresh = this.#first + this.#old
+    const [from, to] = old ? [this.#first, fresh] : [fresh, this.#queue.length]
+    this.#queue.splice(placeOf(message.sequence, this.#queue, from, to), 0, message)
     if (old) this.#old++
   }
 

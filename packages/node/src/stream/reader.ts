@@ -1,7 +1,7 @@
 import { type ByteQueue, FrameCursor, FrameType, type Open } from '@glueberry/wire'
 import { pipe } from 'it-pipe'
 import type { Clock } from '../clock.ts'
-import { GlueberryError } from '../errors.ts'
+import { GlueberryError, protocolViolation } from '../errors.ts'
 import type { LoopShare } from '../limits/loop-share.ts'
 import type { PeerId } from '../peer-id.ts'
 import type { SessionPort } from '../session-port.ts'
@@ -16,8 +16,6 @@ interface MessageSink {
   open(open: Open): Inbox
   /** So many messages of a record, of so many bytes, have been put into the inbox. */
   arrived(inbox: Inbox, messages: number, bytes: number, redelivered: number): void
-  /** So many bytes of a record for the inbox are here that is not whole. */
-  partial(inbox: Inbox, bytes: number): void
 }
 
 export interface ReaderOptions {
@@ -77,7 +75,7 @@ class DataReader {
   #frames: Frames | undefined // of a record that its slice of the event loop did not suffice for
 
   constructor(options: ReaderOptions) {
-    const { peerId, clock, timeout, session, sink, stream, number } = options
+    const { peerId, clock, timeout, session, stream, number } = options
     this.#options = options
     this.#open = openRecords(stream.received, session.opener(number))
     this.#watch = new RecordWatch({
@@ -86,7 +84,7 @@ class DataReader {
       quietFor: () => session.quietFor,
       longest: () => this.#inbox?.longestRecord ?? OPEN_MAX,
       partial: (bytes) => {
-        if (this.#inbox !== undefined && !session.ended) sink.partial(this.#inbox, bytes)
+        if (!session.ended) this.#inbox?.partial(bytes)
       },
       late: () => {
         const text = `a record of ${peerId} took longer than ${timeout} ms`
@@ -137,7 +135,7 @@ class DataReader {
   /** Puts the messages of a record into the inbox. Returns false when the slice is over before they all are. */
   #readFrames({ record, cursor, receivedAt }: Frames): boolean {
     const { peerId, loop, sink, begun } = this.#options
-    if (this.#finished) throw violation(peerId, 'bytes came after FIN')
+    if (this.#finished) throw protocolViolation(peerId, 'bytes came after FIN')
     let messages = 0
     let bytes = 0
     let redelivered = 0
@@ -145,15 +143,15 @@ class DataReader {
     try {
       while (!over && cursor.next()) {
         const { type, start, end } = cursor
-        if (this.#finished) throw violation(peerId, 'a frame came after FIN')
+        if (this.#finished) throw protocolViolation(peerId, 'a frame came after FIN')
         if (type === FrameType.OPEN) {
-          if (this.#inbox !== undefined) throw violation(peerId, 'OPEN came twice')
+          if (this.#inbox !== undefined) throw protocolViolation(peerId, 'OPEN came twice')
           begun()
           this.#inbox = sink.open(cursor.open as Open)
           continue
         }
         const inbox = this.#inbox
-        if (inbox === undefined) throw violation(peerId, 'a stream does not begin with OPEN')
+        if (inbox === undefined) throw protocolViolation(peerId, 'a stream does not begin with OPEN')
         if (type === FrameType.FIN) this.#finished = true
         else if (type === FrameType.FRAGMENT) inbox.part(record, start, end)
         else {
@@ -176,8 +174,4 @@ class DataReader {
     }
     return this.#frames === undefined
   }
-}
-
-function violation(peerId: PeerId, what: string): GlueberryError {
-  return new GlueberryError('PROTOCOL', `${peerId} broke the protocol: ${what}`, { peerId })
 }

@@ -219,11 +219,6 @@ export class Receiver {
     return inbox
   }
 
-  /** So many bytes of a record for this inbox are here that is not whole. */
-  partial(inbox: Inbox, bytes: number): void {
-    inbox.partial(bytes)
-  }
-
   /** So many messages are there, of so many bytes, and of them so many marked as redelivered. */
   arrived(inbox: Inbox, messages: number, bytes: number, redelivered: number): void {
     const { counts, offer } = this.#options
