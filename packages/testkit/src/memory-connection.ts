@@ -4,7 +4,7 @@ import type { AdmissionSlot, ByteStream, HostHandlers, Link } from '../../node/s
 import { DATA_PROTOCOL, SESSION_PROTOCOL } from '../../node/src/transport/transport.ts'
 
 /** So much is under way in one stream before its writer has to wait, in bytes. */
-const IN_FLIGHT_MAX = 256 * 1024
+const IN_FLIGHT_MAX = 32 * 1024
 
 /** Who sends or receives: one life of a program. */
 export interface Program {

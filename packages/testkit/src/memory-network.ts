@@ -87,10 +87,16 @@ export class MemoryNetwork implements Carrier {
   addressOf(peerId: PeerId): string {
     let address = this.#addresses.get(peerId)
     if (address === undefined) {
-      address = `/ip4/10.0.0.1/tcp/${this.#addresses.size + 1}`
+      address = `/memory/${this.#addresses.size + 1}`
       this.#addresses.set(peerId, address)
     }
     return address
+  }
+
+  /** Who has this address, listening or not. */
+  peerAt(address: string): PeerId {
+    for (const [peerId, its] of this.#addresses) if (its === address) return peerId
+    throw new Error(`nobody has the address ${address}`)
   }
 
   listen(host: MemoryHost): string {

@@ -1,58 +1,88 @@
 import { availableParallelism } from 'node:os'
 import { HelperThread } from '../helper-thread.ts'
 import type { Row, RowResult } from '../row.ts'
+import type { Profile } from '../simulation/program.ts'
 import type { Outcome } from '../simulation/simulation.ts'
+import type { HistoryRequest } from '../simulation/worker.ts'
 
 const worker = new URL('../simulation/worker.ts', import.meta.url)
-const SEEDS = 2000
-const SHORT_SEEDS = 6
+/** How many histories of each profile. */
+const HISTORIES: Readonly<Record<Profile, number>> = { memory: 2000, libp2p: 500 }
+const SHORT_HISTORIES: Readonly<Record<Profile, number>> = { memory: 6, libp2p: 4 }
 /** Of these the history is run twice: it must be the same. */
 const TWICE_EVERY = 50
 const FASTER = 1000
 
+/** What the histories of one profile came to, together. */
+class Tally {
+  done = 0
+  simulated = 0
+  busy = 0
+  delivered = 0
+  givenUp = 0
+  repeated = 0
+
+  add({ simulated, took, delivered, givenUp }: Outcome & { readonly took: number }): void {
+    this.done++
+    this.simulated += simulated
+    this.busy += took
+    this.delivered += delivered
+    this.givenUp += givenUp
+  }
+
+  get speed(): number {
+    return Math.round(this.simulated / this.busy)
+  }
+
+  figure(profile: Profile): string {
+    const { done, simulated, speed, delivered, givenUp, repeated } = this
+    const text = (count: number): string => count.toLocaleString('en')
+    return `${profile}: ${text(done)} histories, ${(simulated / 3_600_000).toFixed(0)} h of simulated time, ${text(speed)} × real time on each core; ${text(delivered)} messages, ${text(givenUp)} told to be undelivered; ${repeated} run twice`
+  }
+}
+
 /** Histories of whole nodes on simulated time, a seed each, on two cores. */
 export const simulation: Row = {
-  title: `${SEEDS.toLocaleString('en')} histories of 2 to 5 nodes in memory, on simulated time: cuts, one-way blocks, delays, kills, restarts, blocked consumers, double dials, renewals; then peace`,
+  title: `${HISTORIES.memory.toLocaleString('en')} histories of 2 to 5 nodes on streams in memory, and ${HISTORIES.libp2p} with libp2p's Noise and yamux on lines in memory, on simulated time: cuts, one-way blocks, delays, kills, restarts, blocked consumers, double dials, renewals; then peace`,
   wanted: `everything delivered once and in order, or told; all quiet, no timer left; ≥ ${FASTER} × real time; the same seed the same history`,
   async run({ seed, short, budget, progress }): Promise<RowResult> {
-    const count = short ? SHORT_SEEDS : SEEDS
+    const counts = short ? SHORT_HISTORIES : HISTORIES
+    const profiles = Object.keys(counts) as Profile[]
+    const histories = profiles.flatMap((profile) =>
+      Array.from({ length: counts[profile] }, (_, i): HistoryRequest => ({ seed: seed + i, profile })),
+    )
+    const total = histories.length
+    const tallies = { memory: new Tally(), libp2p: new Tally() }
     const begun = performance.now()
     const failures: string[] = []
-    let next = 0
-    let done = 0
-    let simulated = 0
-    let busy = 0
-    let delivered = 0
-    let givenUp = 0
-    let repeated = 0
-    const outOfTime = (): boolean => performance.now() - begun > budget
 
     const work = async (): Promise<void> => {
-      await using thread = new HelperThread<number, Outcome & { readonly took: number }>(worker)
-      while (next < count && !outOfTime()) {
-        const which = seed + next++
-        const outcome = await thread.ask(which)
-        if (outcome.failure !== undefined) failures.push(`seed ${which}: ${outcome.failure}`)
-        if (which % TWICE_EVERY === 0 || short) {
-          repeated++
-          if ((await thread.ask(which)).trace !== outcome.trace)
-            failures.push(`seed ${which}: another history the second time`)
+      await using thread = new HelperThread<HistoryRequest, Outcome & { readonly took: number }>(worker)
+      while (performance.now() - begun < budget) {
+        const history = histories.shift()
+        if (history === undefined) return
+        const name = `${history.profile}, seed ${history.seed}`
+        const tally = tallies[history.profile]
+        const outcome = await thread.ask(history)
+        if (outcome.failure !== undefined) failures.push(`${name}: ${outcome.failure}`)
+        if (history.seed % TWICE_EVERY === 0 || short) {
+          tally.repeated++
+          if ((await thread.ask(history)).trace !== outcome.trace)
+            failures.push(`${name}: another history the second time`)
         }
-        done++
-        simulated += outcome.simulated
-        busy += outcome.took
-        delivered += outcome.delivered
-        givenUp += outcome.givenUp
-        progress(`${done} of ${count} histories, ${failures.length} failed`)
+        tally.add(outcome)
+        progress(`${total - histories.length} of ${total} histories, ${failures.length} failed`)
       }
     }
     await Promise.all(Array.from({ length: Math.min(2, availableParallelism()) }, work))
-    const speed = Math.round(simulated / busy)
-    if (done < count) failures.push(`the time was up after ${done} of ${count} histories`)
-    if (!short && speed < FASTER) failures.push(`only ${speed} × real time`)
+    if (histories.length > 0) failures.push(`the time was up before ${histories.length} of ${total} histories`)
+    for (const profile of profiles) {
+      const { speed } = tallies[profile]
+      if (!short && speed < FASTER) failures.push(`${profile}: only ${speed} × real time`)
+    }
     return {
       passed: failures.length === 0,
-      figure: `${done.toLocaleString('en')} histories from seed ${seed}, ${(simulated / 3_600_000).toFixed(0)} h of simulated time, ${speed.toLocaleString('en')} × real time on each core; ${delivered.toLocaleString('en')} messages, ${givenUp.toLocaleString('en')} told to be undelivered; ${repeated} run twice`,
+      figure: `from seed ${seed}, ${profiles.map((profile) => tallies[profile].figure(profile)).join('; ')}`,
       failures,
     }
   },

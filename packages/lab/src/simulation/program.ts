@@ -1,5 +1,6 @@
 import { type Identity, type Message, Node, type NodeEvent, type PeerId } from '@glueberry/node'
-import { chance, type MemoryNetwork, type SimulatedClock } from '@glueberry/testkit'
+import { chance, type MemoryNetwork, memoryTransport, type SimulatedClock } from '@glueberry/testkit'
+import { systemPlatform } from '../../../node/src/platform.ts'
 import type { Content, Oracle } from './oracle.ts'
 import { ProgramClock } from './program-clock.ts'
 
@@ -9,11 +10,15 @@ const HEADER = 16
 export const NAMES = ['x', 'y'] as const
 type Name = (typeof NAMES)[number]
 
+export type Profile = 'memory' | 'libp2p'
+
 export interface ProgramOptions {
   readonly index: number
   readonly life: number
   readonly identity: Identity
   readonly network: MemoryNetwork
+  /** What carries bytes from node to node: the network's own streams, or libp2p (Noise and yamux) on one of them. */
+  readonly profile: Profile
   readonly clock: SimulatedClock
   readonly seed: number
   readonly oracle: Oracle
@@ -41,14 +46,22 @@ export class Program {
 
   constructor(options: ProgramOptions) {
     this.#options = options
-    const { index, life, identity, network, clock, seed, keyLife } = options
+    const { index, life, identity, network, profile, clock, seed, keyLife } = options
     this.peerId = identity.peerId
     this.#clock = new ProgramClock(clock, chance(seed ^ (index * 1009 + life)))
     this.#host = network.makeHost(identity.peerId)
-    this.node = new Node<Name>(
-      { identity, streams: NAMES, timeouts: { session: keyLife }, limits: { messageSize: 256 * 1024 } },
-      { clock: this.#clock, makeHost: () => this.#host },
-    )
+    const common = { identity, streams: NAMES, timeouts: { session: keyLife }, limits: { messageSize: 256 * 1024 } }
+    this.node =
+      profile === 'memory'
+        ? new Node<Name>(common, { ...systemPlatform, clock: this.#clock, makeHost: () => this.#host })
+        : new Node<Name>(
+            {
+              ...common,
+              listen: [network.addressOf(identity.peerId)],
+              libp2p: { transports: [memoryTransport(network, this.#host)] },
+            },
+            { ...systemPlatform, clock: this.#clock },
+          )
     this.#blocked.resolve()
     this.node.on('*', (event) => this.#event(event))
     this.node.handle('x', (message) => this.#consume(message))
