@@ -2,7 +2,8 @@ import { markAsUntransferable } from 'node:worker_threads'
 
 // Records pass through a buffer of their own at each stage, 64 KiB each time. Left to the garbage collector, they cost
 // more than the encryption: V8 runs a whole collection for every few dozen megabytes of such memory. So the last user of a
-// buffer detaches it at once.
+// buffer detaches it at once. In our own code that user is an owner: `Owned`, a batch, what a stream has received. Only in
+// `libp2p/`, where libp2p passes plain arrays on, functions free them.
 
 /** Smaller ones are not worth it. */
 const LEAST = 16 * 1024
@@ -17,7 +18,36 @@ export function free(buffer: ArrayBufferLike): void {
   }
 }
 
-/** The same for the buffer of `bytes`, if that holds nothing else, apart from at most `before` bytes in front of them. */
+/**
+ * Bytes whose memory goes back before the garbage collector would see it: what is taken (`bytes`) is used before
+ * `release`, which the owner calls once. `before` bytes in front of them in their buffer are done with as well.
+ */
+export class Owned {
+  #bytes: Uint8Array<ArrayBuffer> | undefined
+  readonly #before: number
+
+  constructor(bytes: Uint8Array<ArrayBuffer>, before = 0) {
+    this.#bytes = bytes
+    this.#before = before
+  }
+
+  /** @throws Error after the release */
+  get bytes(): Uint8Array<ArrayBuffer> {
+    return this.#bytes ?? usedAfterRelease()
+  }
+
+  /** Detaches the buffer, if it holds nothing else. */
+  release(): void {
+    freeWhole(this.bytes, this.#before)
+    this.#bytes = undefined
+  }
+}
+
+export function usedAfterRelease(): never {
+  throw new Error('memory is used after its release')
+}
+
+/** Detaches the buffer of `bytes`, if that holds nothing else, apart from at most `before` bytes in front of them. */
 export function freeWhole({ buffer, byteOffset, byteLength }: Uint8Array, before = 0): void {
   if (byteOffset <= before && byteOffset + byteLength === buffer.byteLength) free(buffer)
 }

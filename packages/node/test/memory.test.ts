@@ -2,6 +2,8 @@ import { Socket } from 'node:net'
 import { collect, eventually, pair } from '@glueberry/testkit'
 import fc from 'fast-check'
 import { expect, test, vi } from 'vitest'
+import { Owned } from '../src/memory.ts'
+import { Batch } from '../src/stream/batch.ts'
 import { OpenedRecord } from '../src/stream/opened-record.ts'
 
 test('what is taken out of a record stays what it was, and holds at most eight times its own size', () => {
@@ -40,7 +42,7 @@ test('the memory of a record goes back at once when nothing of it was handed out
   const copied = new OpenedRecord(new Uint8Array(65_000))
   copied.take(0, 1000)
   copied.close()
-  expect(copied.bytes.length).toBe(0)
+  expect(() => copied.bytes).toThrow('memory is used after its release')
   const alone = new OpenedRecord(new Uint8Array(65_000))
   expect(alone.takeAlone(3, 65_000).buffer).toBe(alone.bytes.buffer)
   expect(new OpenedRecord(new Uint8Array(65_000)).takeAlone(3, 64_999).buffer.byteLength).toBe(64_996)
@@ -49,6 +51,36 @@ test('the memory of a record goes back at once when nothing of it was handed out
   viewed.close()
   expect(view.length).toBe(30_000)
   expect(view.buffer).toBe(viewed.bytes.buffer)
+})
+
+test('what was released is detached, and cannot be used', () => {
+  const bytes = new Uint8Array(65_000)
+  const owned = new Owned(bytes)
+  owned.release()
+  expect(bytes.length).toBe(0)
+  expect(() => owned.bytes).toThrow('memory is used after its release')
+  expect(() => owned.release()).toThrow('memory is used after its release')
+
+  const others = new Uint8Array(65_000)
+  new Owned(others.subarray(3), 2).release()
+  expect(others.length).toBe(65_000) // three bytes in front of it are not its own
+  new Owned(others.subarray(3), 3).release()
+  expect(others.length).toBe(0)
+
+  const batch = new Batch(1, 65_000)
+  batch.append('message', new Uint8Array(60_000))
+  const frames = batch.slice(batch.start, batch.end)
+  batch.release()
+  expect(frames.length).toBe(0)
+  for (const use of [
+    () => batch.append('message', new Uint8Array(1)),
+    () => batch.slice(batch.start, batch.end),
+    () => batch.walk(batch.start, () => true),
+    () => batch.room,
+    () => batch.release(),
+  ]) {
+    expect(use).toThrow('memory is used after its release')
+  }
 })
 
 test('who transfers the buffer of a message that shares it gets an error, and no other message is touched', async () => {

@@ -1,5 +1,5 @@
 import { FRAME_HEADER_MAX } from '@glueberry/wire'
-import { freeWhole } from '../memory.ts'
+import { Owned } from '../memory.ts'
 
 /** How many parts a message may have: each costs memory of its own, which no credit counts. */
 const PARTS_EXTRA = 16
@@ -12,7 +12,7 @@ export function partsMax(messageSize: number): number {
 
 /** Parts of a message that is not complete, each the end of a buffer of its own. */
 export class MessageParts {
-  #parts: Uint8Array<ArrayBuffer>[] = []
+  #parts: Owned[] = []
   #bytes = 0
 
   get count(): number {
@@ -24,7 +24,7 @@ export class MessageParts {
   }
 
   push(part: Uint8Array<ArrayBuffer>): void {
-    this.#parts.push(part)
+    this.#parts.push(new Owned(part, FRAME_HEADER_MAX))
     this.#bytes += part.length
   }
 
@@ -33,9 +33,9 @@ export class MessageParts {
     const data = new Uint8Array(this.#bytes + last.length)
     let offset = 0
     for (const part of this.#parts) {
-      data.set(part, offset)
-      offset += part.length
-      freeWhole(part, FRAME_HEADER_MAX)
+      data.set(part.bytes, offset)
+      offset += part.bytes.length
+      part.release()
     }
     data.set(last, offset)
     this.drop()

@@ -1,5 +1,5 @@
 import { FRAME_HEADER_MAX } from '@glueberry/wire'
-import { freeWhole, share } from '../memory.ts'
+import { Owned, share } from '../memory.ts'
 
 /** How many times its own size a message may hold in memory, by sharing a buffer with others. */
 const PIN_FACTOR = 8
@@ -9,13 +9,18 @@ const NO_SLAB = new Uint8Array(0)
 
 /** The plaintext of one record, and what is taken out of it: so that a small message that is kept does not keep all of it. */
 export class OpenedRecord {
-  readonly bytes: Uint8Array<ArrayBuffer>
+  readonly #memory: Owned
   #slab: Uint8Array<ArrayBuffer> = NO_SLAB
   #used = 0
   #viewed = false
 
   constructor(plaintext: Uint8Array<ArrayBuffer>) {
-    this.bytes = plaintext
+    this.#memory = new Owned(plaintext)
+  }
+
+  /** All of it. @throws Error after the memory was given back */
+  get bytes(): Uint8Array<ArrayBuffer> {
+    return this.#memory.bytes
   }
 
   /** The bytes from `start` to `end`, to keep: a view where they are large beside the record, otherwise a copy. */
@@ -47,7 +52,7 @@ export class OpenedRecord {
 
   /** Nothing more is taken: its memory is given back, unless it has been handed out. */
   close(): void {
-    if (!this.#viewed) freeWhole(this.bytes)
+    if (!this.#viewed) this.#memory.release()
   }
 
   #fills(start: number, end: number): boolean {

@@ -1,5 +1,4 @@
 import { FRAME_HEADER_MAX, MESSAGE_OVERHEAD, RECORD_PLAINTEXT_MAX } from '@glueberry/wire'
-import { free } from '../memory.ts'
 import { Batch, type Mark } from './batch.ts'
 
 /** The largest message that is kept in one frame; a larger one is cut into fragments. */
@@ -144,14 +143,14 @@ export class Outbox {
     let rest = data
     for (;;) {
       let batch = this.#tail
-      const room = batch?.frames.room ?? -1
+      const room = batch?.room ?? -1
       const fragment = rest.length > room && rest.length > WHOLE_MAX && room >= FRAGMENT_MIN
       if (batch === undefined || (rest.length > room && !fragment)) batch = this.#addBatch(sequence, rest.length)
-      if (rest.length <= batch.frames.room) {
+      if (rest.length <= batch.room) {
         this.#queued += batch.append(type, rest)
         break
       }
-      const part = rest.subarray(0, batch.frames.room)
+      const part = rest.subarray(0, batch.room)
       this.#queued += batch.append('part', part)
       rest = rest.subarray(part.length)
     }
@@ -215,7 +214,7 @@ export class Outbox {
         ? batch.end
         : batch.walk(mark, (end) => end.offset - mark.offset <= most && end.cost - mark.cost <= credit)
       if (to.offset === mark.offset) break
-      parts.push(batch.frames.bytes.subarray(mark.offset, to.offset))
+      parts.push(batch.slice(mark, to))
       left -= to.offset - mark.offset
       this.#spent += to.cost - mark.cost
       this.#queued -= to.cost - mark.cost
@@ -268,7 +267,7 @@ export class Outbox {
     while (head !== undefined && head.last <= consumed) {
       this.#bytes -= head.end.bytes - this.#headMark.bytes
       if (this.#cursor?.batch === head) this.#cursor = undefined
-      free(head.frames.bytes.buffer)
+      head.release()
       head = head.next
       this.#head = head
       if (head !== undefined) this.#headMark = head.start

@@ -3,7 +3,7 @@ import { withSignal } from '../async.ts'
 import type { Clock } from '../clock.ts'
 import { type ErrorCode, GlueberryError } from '../errors.ts'
 import { LinkedList } from '../linked-list.ts'
-import { free } from '../memory.ts'
+import { Owned } from '../memory.ts'
 import type { PeerId } from '../peer-id.ts'
 import type { SessionPort } from '../session-port.ts'
 import { Account, type Budget } from './budget.ts'
@@ -18,7 +18,8 @@ const URGENT = 256 * 1024
 const DONE: Promise<void> = Promise.resolve()
 
 interface Waiting {
-  readonly data: Uint8Array
+  readonly data: Owned
+  readonly size: number
   readonly confirm: boolean
   /** Called as soon as it no longer waits, accepted or not. */
   readonly over: (() => void)[]
@@ -194,7 +195,7 @@ export class Sender {
   /** The largest message that is kept or waits, in bytes; looks at each. */
   largest(): number {
     let largest = this.#outbox.largest()
-    for (const { data } of this.#waiting) largest = Math.max(largest, data.length)
+    for (const { size } of this.#waiting) largest = Math.max(largest, size)
     return largest
   }
 
@@ -271,9 +272,9 @@ export class Sender {
 
   /** Accepts what waits, in order, as far as there is room. */
   #advance(): void {
-    for (let next = this.#waiting.first; next !== undefined && this.#hasRoom(next.data.length); ) {
-      next.accept(this.#accept(next.data, next.confirm))
-      free(next.data.buffer)
+    for (let next = this.#waiting.first; next !== undefined && this.#hasRoom(next.size); ) {
+      next.accept(this.#accept(next.data.bytes, next.confirm))
+      next.data.release()
       next = this.#waiting.first
     }
     if (this.#outbox.sendable) this.#write(0)
@@ -322,7 +323,9 @@ export class Sender {
         for (const tell of waiting.over) tell()
       }
       const waiting: Waiting = {
-        data: new Uint8Array(data), // a copy, also of a Buffer: the caller may reuse its memory before this is accepted
+        size,
+        // A copy, also of a Buffer: the caller may reuse its memory before this is accepted.
+        data: new Owned(new Uint8Array(data)),
         confirm,
         over: [],
         accept: (sequence) => end(() => resolve(confirm ? this.#consumption(sequence, signal) : sequence)),
