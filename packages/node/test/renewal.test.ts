@@ -177,7 +177,7 @@ test('when both sides find the keys due at once, they are renewed once', async (
 })
 
 test('with a peer that never renews, sessions end at their limit, and no message is lost, doubled or cut short', async () => {
-  const deaf = vi.spyOn(Session.prototype, 'requestRenewal').mockImplementation(() => {})
+  const deaf = vi.spyOn(Session.prototype, 'tell').mockImplementation(() => {})
   try {
     await using alice = await makeNode({ streams: ['x'], limits: { sessionBytes: 64 * 1024 * KiB } })
     await using bob = await makeNode({ streams: ['x'], reconnect: quick })

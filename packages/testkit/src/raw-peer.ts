@@ -14,9 +14,8 @@ import { systemClock } from '../../node/src/clock.ts'
 import { seedOf } from '../../node/src/identity.ts'
 import { Libp2pHost } from '../../node/src/libp2p/host.ts'
 import { silentLogger } from '../../node/src/observe/logger.ts'
-import { publicKeyOf } from '../../node/src/peer-id.ts'
 import { ControlChannel } from '../../node/src/session/control-channel.ts'
-import { initiate } from '../../node/src/session/noise-handshake.ts'
+import { agreeOnKeys } from '../../node/src/session/noise-handshake.ts'
 import { ReceiveBuffer } from '../../node/src/transport/receive-buffer.ts'
 import { RecordWatch } from '../../node/src/transport/records.ts'
 import { type ByteStream, DATA_PROTOCOL, type Link, SESSION_PROTOCOL } from '../../node/src/transport/transport.ts'
@@ -120,12 +119,9 @@ export class RawPeer implements AsyncDisposable {
   /** The same, on the session stream that is open. */
   async handshakeOn(node: Target, previousSessionId?: Uint8Array): Promise<this> {
     const seed = seedOf(this.identity)
-    this.secrets = await initiate(this.channel, {
-      identity: new IdentityKeys(seed),
-      network: 'default',
-      remotePublicKey: publicKeyOf(node.peerId),
-      peerId: node.peerId,
-      ...(previousSessionId === undefined ? {} : { previousSessionId }),
+    this.secrets = await agreeOnKeys(this.channel, 'outbound', {
+      ...{ identity: new IdentityKeys(seed), network: 'default', peerId: node.peerId, previousSessionId },
+      refuses: () => undefined,
     })
     this.channel.secure(this.secrets.sendRoot, this.secrets.receiveRoot)
     return this

@@ -143,14 +143,9 @@ export class PeerSessions implements SessionOwner<Session> {
     return this.#set.all.find((session) => session.link === link && session.readySent && session.isNamedBy(tag))
   }
 
-  /** Names are accepted from now on: every session whose SETUP did not say so is told. */
-  announceStreams(names: readonly string[]): void {
-    for (const session of this.#set.all) session.announceStreams(names)
-  }
-
-  /** Names are accepted no longer. */
-  withdrawStreams(names: readonly string[]): void {
-    for (const session of this.#set.all) session.withdrawStreams(names)
+  /** Names are accepted from now on, or no longer: every session whose SETUP did not say so is told. */
+  tell(type: 'streams' | 'withdraw', names: readonly string[]): void {
+    for (const session of this.#set.all) session.tell({ type, names })
   }
 
   /** The peer is to set up a new session at once, which says what this one cannot. */
@@ -286,7 +281,7 @@ export class PeerSessions implements SessionOwner<Session> {
 
   /** Fresh keys: a whole new session on the same link, which then replaces this one. */
   async #renew(session: Session): Promise<void> {
-    if (session.link.direction === 'inbound') return session.requestRenewal()
+    if (session.link.direction === 'inbound') return session.tell({ type: 'renew' })
     const { clock, context } = this.#options
     const limit = deadline(clock, context.handshakeTimeout, () => renewalError(session, undefined))
     try {

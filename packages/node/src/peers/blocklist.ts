@@ -1,4 +1,5 @@
 import type { Cancellable, Clock } from '../clock.ts'
+import { GlueberryError } from '../errors.ts'
 import type { PeerId } from '../peer-id.ts'
 
 /** Why a peer is blocked, and until when. */
@@ -26,6 +27,17 @@ export class Blocklist {
   get(peerId: PeerId): PeerBlock | undefined {
     const found = this.#blocks.get(peerId)
     return found !== undefined && found.ends > this.#clock.elapsed() ? found.block : undefined
+  }
+
+  /** @throws GlueberryError `PEER_BLOCKED` */
+  check(peerId: PeerId): void {
+    const blocked = this.get(peerId)
+    if (blocked === undefined) return
+    const why = blocked.reason === undefined ? '' : `: ${blocked.reason}`
+    throw new GlueberryError('PEER_BLOCKED', `${peerId} is blocked${why}`, {
+      peerId,
+      hint: 'unblock it with unblockPeer',
+    })
   }
 
   get peerIds(): Iterable<PeerId> {

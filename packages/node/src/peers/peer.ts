@@ -193,13 +193,13 @@ export class Peer {
 
   /** One more name is accepted. */
   accept(name: string): void {
-    this.connection.sessions.announceStreams([name])
+    this.connection.sessions.tell('streams', [name])
     if (!this.traffic.receiver.accept(name)) this.connection.sessions.restart()
   }
 
   /** A name is accepted no longer. */
   withdraw(name: string): void {
-    this.connection.sessions.withdrawStreams([name])
+    this.connection.sessions.tell('withdraw', [name])
     const inbox = this.traffic.receiver.withdraw(name)
     if (inbox !== undefined) this.#node.delivery.withdraw(inbox)
   }

@@ -242,14 +242,7 @@ export class Peers implements PeerOwner {
 
   #checkPeer(peerId: PeerId): void {
     this.#checkAlive()
-    const blocked = this.#blocklist.get(peerId)
-    if (blocked !== undefined) {
-      const why = blocked.reason === undefined ? '' : `: ${blocked.reason}`
-      throw new GlueberryError('PEER_BLOCKED', `${peerId} is blocked${why}`, {
-        peerId,
-        hint: 'unblock it with unblockPeer',
-      })
-    }
+    this.#blocklist.check(peerId)
     if (peerId === this.#options.settings.identity.peerId) {
       throw new GlueberryError('INVALID_PEER_ID', `${peerId} is this node itself`, { peerId })
     }

@@ -1,5 +1,6 @@
-import type { ControlMessage } from '@glueberry/wire'
+import { type ControlMessage, FAILURES_MAX } from '@glueberry/wire'
 import type { Clock } from '../clock.ts'
+import type { StreamsPort } from '../session-port.ts'
 import type { ControlChannel } from './control-channel.ts'
 
 export interface ControlDutiesOptions {
@@ -7,8 +8,8 @@ export interface ControlDutiesOptions {
   readonly channel: ControlChannel
   /** Sends, unless the session is over. */
   send(message: Exclude<ControlMessage, { type: 'unknown' }>): void
-  /** Sends what is due to be acknowledged. */
-  acknowledge(): void
+  /** Where what is due to be acknowledged comes from. */
+  readonly streams: Pick<StreamsPort, 'due'>
   /** A ping was answered. */
   answered(): void
   /** It took so many milliseconds. */
@@ -71,6 +72,15 @@ export class ControlDuties {
     this.#flush()
   }
 
+  /** Sends what is due to be acknowledged, whether or not there is room. */
+  acknowledge(): void {
+    const { streams, send } = this.#options
+    const { failures, acknowledgements } = streams.due()
+    for (let at = 0; at < failures.length; at += FAILURES_MAX)
+      send({ type: 'failed', failures: failures.slice(at, at + FAILURES_MAX) })
+    if (acknowledgements.length > 0) send({ type: 'ack', acknowledgements })
+  }
+
   /** The session is over: nothing is due any more. */
   stop(): void {
     this.#over = true
@@ -78,7 +88,7 @@ export class ControlDuties {
 
   /** Now, or when there is room. */
   #flush(): void {
-    const { channel, send, acknowledge } = this.#options
+    const { channel, send } = this.#options
     if (this.#over) return
     if (channel.congested) return this.#flushLater()
     if (this.#pongWanted !== undefined) {
@@ -88,7 +98,7 @@ export class ControlDuties {
     }
     if (this.#ackWanted) {
       this.#ackWanted = false
-      acknowledge()
+      this.acknowledge()
     }
   }
 

@@ -1,3 +1,4 @@
+import type { Setup } from '@glueberry/wire'
 import type { Cancellable, Clock } from '../clock.ts'
 
 /** A peer that asks for new keys gets them no sooner than after so many milliseconds, or bytes: they cost both sides some work. */
@@ -88,4 +89,9 @@ export class KeyLife {
     this.stop()
     this.#options.over()
   }
+}
+
+/** Bytes that the receiver that says this in SETUP may have half received: one largest message for each name. */
+export function mayBeInFlight({ streams, largestMessage }: Setup): number {
+  return streams.length * largestMessage
 }

@@ -7,22 +7,46 @@ import {
   type SessionSecrets,
 } from '@glueberry/wire'
 import { GlueberryError } from '../errors.ts'
-import type { PeerId } from '../peer-id.ts'
+import { type PeerId, publicKeyOf } from '../peer-id.ts'
+import type { Direction } from '../transport/transport.ts'
 import type { ControlChannel } from './control-channel.ts'
 import { refusalError } from './refusals.ts'
 
 export interface KeyAgreement {
   readonly identity: IdentityKeys
   readonly network: string
-  readonly remotePublicKey: Uint8Array
   readonly peerId: PeerId
   /** On a key renewal, the id of the session that is renewed. */
-  readonly previousSessionId?: Uint8Array
+  readonly previousSessionId: Uint8Array | undefined
+  /** Why this peer is not wanted; the side that was dialed asks, once the peer is authenticated and known to be of our network. */
+  refuses(): Refusal | undefined
 }
 
-/** The dialer's side: message 1, then message 2. Rejects with the peer's refusal as an error. */
-export async function initiate(channel: ControlChannel, options: KeyAgreement): Promise<SessionSecrets> {
-  const initiator = new Initiator(options)
+/** Runs the Noise handshake of a session. Rejects with a refusal, of either side, as an error. */
+export function agreeOnKeys(
+  channel: ControlChannel,
+  direction: Direction,
+  options: KeyAgreement,
+): Promise<SessionSecrets> {
+  return direction === 'outbound' ? initiate(channel, options) : respond(channel, options)
+}
+
+/** What both sides put into it. */
+function inputs({
+  identity,
+  network,
+  peerId,
+  previousSessionId,
+}: KeyAgreement): ConstructorParameters<typeof Initiator>[0] {
+  return {
+    ...{ identity, network, remotePublicKey: publicKeyOf(peerId) },
+    ...(previousSessionId === undefined ? {} : { previousSessionId }),
+  }
+}
+
+/** The dialer's side: message 1, then message 2. */
+async function initiate(channel: ControlChannel, options: KeyAgreement): Promise<SessionSecrets> {
+  const initiator = new Initiator(inputs(options))
   try {
     channel.writeHandshakeMessage(initiator.writeMessage1())
     const answer = initiator.readMessage2(await readMessage(channel, options.peerId))
@@ -33,12 +57,9 @@ export async function initiate(channel: ControlChannel, options: KeyAgreement): 
   }
 }
 
-/** The other side. `refuses` is asked once the peer is authenticated and known to be of our network. */
-export async function respond(
-  channel: ControlChannel,
-  options: KeyAgreement & { refuses(): Refusal | undefined },
-): Promise<SessionSecrets> {
-  const responder = new Responder(options)
+/** The other side. */
+async function respond(channel: ControlChannel, options: KeyAgreement): Promise<SessionSecrets> {
+  const responder = new Responder(inputs(options))
   try {
     const hello = responder.readMessage1(await readMessage(channel, options.peerId))
     const refusal = mismatch(hello, options.network) ?? options.refuses()

@@ -10,7 +10,7 @@ interface Keying {
 }
 
 /** SETUP has been sent, and the peer's is awaited. */
-interface SettingUp {
+export interface SettingUp {
   readonly name: 'setting up'
   readonly keys: SessionKeys
   readonly own: Setup
@@ -57,6 +57,20 @@ interface Ended {
 }
 
 export type Phase = Living | Ended
+
+/** The peer's SETUP has come. */
+export function decide({ keys, own }: SettingUp, remote: Setup): Deciding {
+  return {
+    name: 'deciding',
+    keys,
+    own,
+    remote,
+    remoteStreams: new Set(remote.streams),
+    accepted: false,
+    readySent: false,
+    remoteReady: undefined,
+  }
+}
 
 /** Both sides have sent READY: that phase, or else the same one. */
 export function establish(phase: Deciding): Deciding | Established {

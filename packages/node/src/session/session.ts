@@ -1,39 +1,32 @@
 import {
   type ControlMessage,
-  FAILURES_MAX,
   type GoodbyeReason,
-  RECORD_PLAINTEXT_MAX,
   type Ready,
   type Refusal,
-  type SessionSecrets,
   type Setup,
   WireError,
 } from '@glueberry/wire'
-import type { Cancellable } from '../clock.ts'
 import { type ErrorCode, GlueberryError } from '../errors.ts'
 import type { DisconnectReason } from '../events/events.ts'
-import type { Holding } from '../limits/pending-memory.ts'
-import { type PeerId, publicKeyOf } from '../peer-id.ts'
+import type { PeerId } from '../peer-id.ts'
 import type { OpenedStream, SessionPort } from '../session-port.ts'
-import { RecordWatch } from '../transport/records.ts'
 import type { ByteStream, Link } from '../transport/transport.ts'
 import { ApplicationHandshake } from './application-handshake.ts'
 import { ControlChannel } from './control-channel.ts'
 import { ControlDuties } from './control-duties.ts'
 import { type ControlTarget, handleControl } from './control-messages.ts'
+import { watchControl } from './control-watch.ts'
 import { openDataStream } from './data-streams.ts'
 import { endByError, type SessionEnd } from './endings.ts'
 import { Heartbeat } from './heartbeat.ts'
-import { KeyLife } from './key-life.ts'
-import { initiate, respond } from './noise-handshake.ts'
-import { type Deciding, establish } from './phase.ts'
+import { KeyLife, mayBeInFlight } from './key-life.ts'
+import { agreeOnKeys } from './noise-handshake.ts'
+import { Opening } from './opening.ts'
+import { type Deciding, decide, establish } from './phase.ts'
 import { refusalError } from './refusals.ts'
 import { SessionKeys } from './session-keys.ts'
 import type { SessionContext, SessionOwner } from './session-owner.ts'
 import { SessionView } from './session-view.ts'
-
-/** What an established peer may say in one record of its control stream, in bytes: 64 names and two numbers for each. */
-const CONTROL_RECORD_MAX = 8 * 1024
 
 /** One session: its control stream from the first byte to the goodbye. It owns the stream and its keys, not the link. */
 export class Session extends SessionView implements SessionPort {
@@ -49,9 +42,7 @@ export class Session extends SessionView implements SessionPort {
   readonly #keyLife: KeyLife
   readonly #application: ApplicationHandshake
   readonly #control: ControlTarget
-  #handshakeTimer: Cancellable | undefined // until established or ended
-  #holding: Holding | undefined // from the first byte that is held until established or ended
-  #partial = 0 // bytes of a control record that is not whole
+  readonly #opening: Opening
   readonly #outcome = Promise.withResolvers<boolean>()
 
   constructor(link: Link, stream: ByteStream, context: SessionContext, owner: SessionOwner<Session>, renews?: Session) {
@@ -62,17 +53,25 @@ export class Session extends SessionView implements SessionPort {
     this.#context = context
     this.#owner = owner
     this.#channel = new ControlChannel(stream)
+    this.#opening = new Opening({
+      clock: context.clock,
+      timeout: context.handshakeTimeout,
+      pending: context.pending,
+      known: () => owner.known,
+      late: (ms) => this.#late('HANDSHAKE_TIMEOUT', `did not complete the handshake within ${ms} ms`),
+      drop: () => this.refuse({ code: 'busy', reason: 'it holds too much for others already' }),
+    })
     this.#application = new ApplicationHandshake(
       link.peerId,
       context.ownPeerId,
       (data) => this.#sendHandshake(data),
-      (bytes) => this.hold(bytes),
+      (bytes) => this.#opening.hold(bytes),
     )
     this.#duties = new ControlDuties({
       clock: context.clock,
       channel: this.#channel,
       send: (message) => this.#send(message),
-      acknowledge: () => this.#acknowledge(),
+      streams: owner.streams,
       answered: () => this.#wasAnswered(),
       measured: context.measured,
     })
@@ -108,23 +107,21 @@ export class Session extends SessionView implements SessionPort {
 
   /** Runs the session to its end; never rejects, the end is told to the owner. */
   async run(): Promise<void> {
-    const { clock, handshakeTimeout } = this.#context
-    this.#handshakeTimer = clock.setTimer(
-      () => this.#late('HANDSHAKE_TIMEOUT', `did not complete the handshake within ${handshakeTimeout} ms`),
-      handshakeTimeout,
-    )
+    const { keys: identity, network } = this.#context
+    this.#opening.begin()
     try {
-      const secrets = await this.#agreeOnKeys()
-      if (this.ended) {
-        secrets.sendRoot.fill(0)
-        secrets.receiveRoot.fill(0)
-        return
-      }
+      const secrets = await agreeOnKeys(this.#channel, this.link.direction, {
+        ...{ identity, network, peerId: this.peerId, previousSessionId: this.renews?.id },
+        refuses: () => this.#owner.refuses(),
+      })
+      const keys = new SessionKeys(secrets, this.peerId)
+      if (this.ended) return keys.destroy()
       this.#channel.secure(secrets.sendRoot, secrets.receiveRoot)
       const own = this.#owner.setup()
-      this.phase = { name: 'setting up', keys: new SessionKeys(secrets, this.peerId), own }
+      this.phase = { name: 'setting up', keys, own }
       this.#channel.send(own)
-      await this.#channel.receive(this.#watch(), (message) => {
+      const late = (ms: number): void => this.#late('CONNECT_TIMEOUT', `did not complete a record within ${ms} ms`)
+      await this.#channel.receive(watchControl(this, this.#context, this.#opening, late), (message) => {
         this.#heard()
         handleControl(message, this.phase, this.#control)
       })
@@ -171,17 +168,9 @@ export class Session extends SessionView implements SessionPort {
     if (this.established) this.#duties.requestAcknowledgement()
   }
 
-  announceStreams(names: readonly string[]): void {
-    this.#send({ type: 'streams', names })
-  }
-
-  withdrawStreams(names: readonly string[]): void {
-    this.#send({ type: 'withdraw', names })
-  }
-
-  /** Asks the peer for new keys; only the side that dialed can begin a renewal. */
-  requestRenewal(): void {
-    this.#send({ type: 'renew' })
+  /** Which names this side accepts more, or no longer; or, from the side that dialed, that new keys are wanted. */
+  tell(message: ControlMessage & { readonly type: 'streams' | 'withdraw' | 'renew' }): void {
+    this.#send(message)
   }
 
   /** A record of a data stream has come. @throws GlueberryError when the session is over: its records are no longer processed */
@@ -223,18 +212,13 @@ export class Session extends SessionView implements SessionPort {
 
   /** So many bytes more are kept for it until it is established, or less. */
   hold(bytes: number): void {
-    if (this.established || this.ended || bytes === 0) return
-    this.#holding ??= this.#context.pending.open(
-      () => this.#owner.known,
-      () => this.refuse({ code: 'busy', reason: 'it holds too much for others already' }),
-    )
-    this.#holding.add(bytes)
+    this.#opening.hold(bytes)
   }
 
   /** Ends it with a word to the peer. */
   goodbye(goodbye: GoodbyeReason, reason: DisconnectReason): void {
     if (this.ended) return
-    this.#acknowledge() // what was consumed here need not come again
+    if (this.established) this.#duties.acknowledge() // what was consumed here need not come again
     this.#send({ type: 'goodbye', reason: goodbye })
     this.#end({ reason, goodbye })
   }
@@ -250,38 +234,6 @@ export class Session extends SessionView implements SessionPort {
   /** Ends it without a word, for `reason`. */
   abandon(reason: DisconnectReason): void {
     this.#end({ reason })
-  }
-
-  /** What the records of the control stream must keep to. */
-  #watch(): RecordWatch {
-    const { clock, handshakeTimeout } = this.#context
-    return new RecordWatch({
-      clock,
-      timeout: handshakeTimeout,
-      // Until it is established it has nothing else to send.
-      quietFor: () => (this.established ? this.quietFor : Number.POSITIVE_INFINITY),
-      longest: () => (this.remoteReady === undefined ? RECORD_PLAINTEXT_MAX : CONTROL_RECORD_MAX),
-      partial: (bytes) => {
-        this.hold(bytes - this.#partial)
-        this.#partial = bytes
-      },
-      late: () => this.#late('CONNECT_TIMEOUT', `did not complete a record within ${handshakeTimeout} ms`),
-    })
-  }
-
-  #agreeOnKeys(): Promise<SessionSecrets> {
-    const { keys: identity, network } = this.#context
-    const previousSessionId = this.renews?.id
-    const options = {
-      identity,
-      network,
-      remotePublicKey: publicKeyOf(this.peerId),
-      peerId: this.peerId,
-      ...(previousSessionId === undefined ? {} : { previousSessionId }),
-    }
-    return this.link.direction === 'outbound'
-      ? initiate(this.#channel, options)
-      : respond(this.#channel, { ...options, refuses: () => this.#owner.refuses() })
   }
 
   #makeControl(): ControlTarget {
@@ -304,10 +256,7 @@ export class Session extends SessionView implements SessionPort {
 
   #setUp(remote: Setup): void {
     if (this.phase.name !== 'setting up') return
-    const { keys, own } = this.phase
-    const remoteStreams = new Set(remote.streams)
-    const undecided = { accepted: false, readySent: false, remoteReady: undefined }
-    this.phase = { name: 'deciding', keys, own, remote, remoteStreams, ...undecided }
+    this.phase = decide(this.phase, remote)
     this.#owner.onSetup(this)
   }
 
@@ -322,8 +271,7 @@ export class Session extends SessionView implements SessionPort {
     const { own, remote } = this.phase
     this.phase = establish(this.phase)
     if (this.phase.name !== 'established') return
-    this.#handshakeTimer?.cancel()
-    this.#holding?.release()
+    this.#opening.end()
     this.#application.close(new Error('the handshake is over'))
     this.link.established()
     this.#heartbeat.start()
@@ -362,14 +310,6 @@ export class Session extends SessionView implements SessionPort {
     await this.#channel.writable()
   }
 
-  #acknowledge(): void {
-    if (!this.established) return
-    const { failures, acknowledgements } = this.#owner.streams.due()
-    for (let at = 0; at < failures.length; at += FAILURES_MAX)
-      this.#send({ type: 'failed', failures: failures.slice(at, at + FAILURES_MAX) })
-    if (acknowledgements.length > 0) this.#send({ type: 'ack', acknowledgements })
-  }
-
   #send(message: Exclude<ControlMessage, { type: 'unknown' }>): void {
     if (this.keys === undefined || this.ended) return
     try {
@@ -394,24 +334,15 @@ export class Session extends SessionView implements SessionPort {
     if (this.phase.name === 'ended') return
     this.phase = { name: 'ended', end, last: this.phase }
     this.#outcome.resolve(false)
-    this.#handshakeTimer?.cancel()
-    this.#holding?.release()
+    this.#opening.end()
     this.#duties.stop()
     this.#heartbeat.stop()
     this.#keyLife.stop()
     this.#application.end(end.reason.error ?? new Error('the session is over'))
-    this.#context.logger.debug('session ended', {
-      peerId: this.peerId,
-      reason: end.reason.kind,
-      error: end.reason.error?.message,
-    })
+    const { kind: reason, error } = end.reason
+    this.#context.logger.debug('session ended', { peerId: this.peerId, reason, error: error?.message })
     this.keys?.destroy()
     this.#owner.onEnd(this, end)
     void this.#channel.close()
   }
-}
-
-/** Bytes that the sender of this SETUP may have half received: one largest message for each name. */
-function mayBeInFlight({ streams, largestMessage }: Setup): number {
-  return streams.length * largestMessage
 }
