@@ -1,3 +1,4 @@
+import type { Pull, Router } from 'zeromq'
 import type { Contender, EndpointOptions, Link } from '../contender.ts'
 import { Missing } from '../contender.ts'
 
@@ -19,6 +20,26 @@ function inTurn(send: Send): Send {
   }
 }
 
+/** Passes on what a router gets, with a way back to whoever sent it. */
+async function route(router: Router, named: boolean, receive: EndpointOptions['receive']): Promise<void> {
+  const links = new Map<string, Link>()
+  for await (const [identity, ...frames] of router) {
+    const id = (identity as Buffer).toString('latin1')
+    let link = links.get(id)
+    if (link === undefined) {
+      const to = [identity as Buffer]
+      link = { send: inTurn((data, name) => router.send(named ? [...to, `n${name}`, data] : [...to, data])) }
+      links.set(id, link)
+    }
+    receive(frames.at(-1) as Buffer, link)
+  }
+}
+
+async function pull(socket: Pull, receive: EndpointOptions['receive']): Promise<void> {
+  const nobody: Link = { send: () => undefined }
+  for await (const frames of socket) receive(frames.at(-1) as Buffer, nobody)
+}
+
 /** zeromq.js with CURVE: PUSH and PULL, and DEALER and ROUTER where both sides send. */
 export const zeromq: Contender = {
   async open({ size, names, duplex, receive }: EndpointOptions) {
@@ -33,37 +54,12 @@ export const zeromq: Contender = {
     // What waits in its queue is not copied, and the default of a thousand large messages would be a gigabyte.
     const sending = { linger: 0, sendHighWaterMark: Math.max(16, Math.min(1000, QUEUE / size)) }
     const curveServer = { curveServer: true, curveSecretKey: own.secretKey }
-    let address = ''
-    if (duplex) {
-      const router = new zmq.Router({ ...sending, ...curveServer })
-      await router.bind('tcp://127.0.0.1:*')
-      address = router.lastEndpoint as string
-      open.push(router)
-      void (async () => {
-        const links = new Map<string, Link>()
-        for await (const [identity, ...frames] of router) {
-          const id = (identity as Buffer).toString('latin1')
-          let link = links.get(id)
-          if (link === undefined) {
-            const to = [identity as Buffer]
-            link = { send: inTurn((data, name) => router.send(named ? [...to, `n${name}`, data] : [...to, data])) }
-            links.set(id, link)
-          }
-          receive(frames.at(-1) as Buffer, link)
-        }
-      })()
-    } else {
-      const pull = new zmq.Pull({ linger: 0, ...curveServer })
-      await pull.bind('tcp://127.0.0.1:*')
-      address = pull.lastEndpoint as string
-      open.push(pull)
-      const nobody: Link = { send: () => undefined }
-      void (async () => {
-        for await (const frames of pull) receive(frames.at(-1) as Buffer, nobody)
-      })()
-    }
+    const server = duplex ? new zmq.Router({ ...sending, ...curveServer }) : new zmq.Pull({ linger: 0, ...curveServer })
+    await server.bind('tcp://127.0.0.1:*')
+    open.push(server)
+    void (server instanceof zmq.Router ? route(server, named, receive) : pull(server, receive))
     return {
-      address: JSON.stringify({ address, key: own.publicKey }),
+      address: JSON.stringify({ address: server.lastEndpoint, key: own.publicKey }),
       async connect(text) {
         const to = JSON.parse(text) as { address: string; key: string }
         const keys = zmq.curveKeyPair()

@@ -70,24 +70,26 @@ export async function muxerAttacks(target: Target): Promise<{ readonly all: read
     return ways.length
   }
 
-  let last: Promise<unknown> = Promise.resolve()
-  /** One at a time: each has to know which connection is its own. */
-  const inTurn =
-    (attack: (random: Random) => Promise<number>): Attack['run'] =>
-    (random) => {
-      const next = last.then(
-        () => attack(random),
-        () => attack(random),
-      )
-      last = next
-      return next
-    }
+  const inTurn = oneAtATime() // each has to know which connection is its own
   return {
     all: [
       { step: 'on yamux', name: 'on yamux: garbage', weight: 1, run: inTurn(frames) },
       { step: 'on new streams', name: 'on new streams: no negotiation', weight: 1, run: inTurn(beginnings) },
     ],
     [Symbol.asyncDispose]: () => Promise.resolve(host.stop()),
+  }
+}
+
+/** Makes attacks that wait for one another. */
+function oneAtATime(): (attack: Attack['run']) => Attack['run'] {
+  let last: Promise<unknown> = Promise.resolve()
+  return (attack) => (random) => {
+    const next = last.then(
+      () => attack(random),
+      () => attack(random),
+    )
+    last = next
+    return next
   }
 }
 

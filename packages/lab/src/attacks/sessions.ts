@@ -12,6 +12,13 @@ const SESSIONS_EACH = 40
 const FORGED = Buffer.from('forged')
 const STRAYS = 20
 
+/** An attack by a peer that is not under way. Resolves with the number of hostile inputs. */
+interface PeerAttack {
+  readonly weight: number
+  readonly name: string
+  run(peer: RawPeer, random: Random): Promise<number>
+}
+
 /** How a record, or a message of the handshake, is not as it was sent. */
 const TAMPERINGS = {
   mutated: (random: Random, record: Uint8Array) => mutated(random, record),
@@ -30,126 +37,17 @@ export class SessionAttacks implements AsyncDisposable {
   }
 
   get all(): Attack[] {
-    const attacks: Attack[] = []
-    const add = (weight: number, name: string, run: (peer: RawPeer, random: Random) => Promise<number>) =>
-      attacks.push({
-        step: name.includes('no session') ? 'on stray streams' : 'on a session',
-        name,
-        weight,
-        run: (random) => this.#withPeer((peer) => run(peer, random)),
-      })
-    const target = this.#target
-
-    for (const [name, tamper] of Object.entries(TAMPERINGS)) {
-      add(1, `message 1 of the handshake: ${name}`, async (peer, random) => {
-        await peer.connect(target)
-        peer.tap = ([message = new Uint8Array()]) => [tamper(random, message)]
-        peer.handshakeOn(target).catch(() => {}) // there will be no answer
-        await broken(peer)
-        return 1
-      })
-      for (const [step, begin] of Object.entries(STEPS)) {
-        add(1, `a control record ${step}: ${name}`, async (peer, random) => {
-          const say = await begin(peer, target)
-          peer.tap = (pieces) => [tamper(random, Buffer.concat(pieces))]
-          say()
-          await broken(peer)
-          return 1
-        })
-      }
-      add(2, `a data record: ${name}`, async (peer, random) => {
-        await peer.establish(target)
-        const { stream, sealer } = await peer.dataStream()
-        stream.send([tamper(random, Buffer.concat(sealer.seal([open, forged])))])
-        await broken(peer, () => stream.closeWrite())
-        return 1
-      })
-    }
-    for (const [step, begin] of Object.entries(STEPS)) {
-      add(1, `a control record ${step}: replayed`, async (peer) => {
-        const say = await begin(peer, target)
-        peer.tap = (pieces) => [...pieces, ...pieces].map((piece) => piece.slice())
-        say()
-        await refused(peer)
-        return 1
-      })
-      add(1, `control records ${step}: reordered`, async (peer) => {
-        const say = await begin(peer, target)
-        let first: Uint8Array | undefined
-        peer.tap = (pieces) => {
-          const record = Buffer.concat(pieces)
-          if (first !== undefined) return [record, first]
-          first = record
-          return []
-        }
-        say()
-        say()
-        await refused(peer)
-        return 1
-      })
-      add(1, `a control record ${step}: reflected`, async (peer) => {
-        await begin(peer, target)
-        peer.stream.send([await ownRecords(peer)])
-        await refused(peer)
-        return 1
-      })
-    }
-    add(1, 'a control message under its proper key: garbage', async (peer, random) => {
-      await peer.establish(target)
-      const plaintext = encodeControl({ type: 'ack', acknowledgements: [{ name: 'x', consumed: 1, limit: 1 }] })
-      peer.sendPlain(random() < 0.5 ? mutated(random, plaintext) : randomBytes(random, between(random, 1, 80)))
-      peer.sendPlain(Uint8Array.of(0xff)) // the other may have been one that is ignored
-      await refused(peer)
-      return 2
-    })
-    add(2, 'a data record: replayed', async (peer) => {
-      await peer.establish(target)
-      const { stream, sealer } = await peer.dataStream()
-      const record = Buffer.concat(sealer.seal([open]))
-      stream.send([record.subarray(), Buffer.from(record)])
-      await refused(peer)
-      return 1
-    })
-    add(2, 'data records: reordered', async (peer) => {
-      await peer.establish(target)
-      const { stream, sealer } = await peer.dataStream()
-      const [first, second] = [sealer.seal([open]), sealer.seal([forged])].map((pieces) => Buffer.concat(pieces))
-      stream.send([second as Buffer, first as Buffer])
-      await refused(peer)
-      return 1
-    })
-    add(2, 'a data record: of another stream', async (peer) => {
-      await peer.establish(target)
-      const [one, two] = [await peer.dataStream(), await peer.dataStream()]
-      two.stream.send([Buffer.concat(one.sealer.seal([open, forged]))])
-      await refused(peer)
-      return 1
-    })
-    add(2, 'a data record: reflected', async (peer) => {
-      await peer.establish(target)
-      const { stream } = await peer.dataStream()
-      stream.send([await ownRecords(peer)])
-      await refused(peer)
-      return 1
-    })
-    add(10, 'data streams that belong to no session', async (peer, random) => {
-      await peer.establish(target)
-      await Promise.all(
-        Array.from({ length: STRAYS }, async () => {
-          const stream = await peer.bareStream()
-          try {
-            stream.send([randomBytes(random, between(random, 10, 100))])
-            await stream.closeWrite()
-          } catch {
-            // reset before a byte of it: there are more of them than names
-          }
-          await within(PATIENCE, 'a stray stream', stream.received.over)
-        }),
-      )
-      peer.link.abort(new Error('enough'))
-      return STRAYS
-    })
-    return attacks
+    return [
+      ...tamperings(this.#target),
+      ...misplacedControl(this.#target),
+      ...misplacedData(this.#target),
+      ...strays(this.#target),
+    ].map(({ weight, name, run }) => ({
+      step: name.includes('no session') ? 'on stray streams' : 'on a session',
+      name,
+      weight,
+      run: (random) => this.#withPeer((peer) => run(peer, random)),
+    }))
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -196,6 +94,179 @@ const STEPS: Readonly<Record<string, (peer: RawPeer, target: Target) => Promise<
     await peer.establish(target)
     return () => peer.channel.send({ type: 'ping', number: 1 })
   },
+}
+
+/** Records that are not as they were sealed, at each step. */
+function* tamperings(target: Target): Generator<PeerAttack> {
+  for (const [name, tamper] of Object.entries(TAMPERINGS)) {
+    yield {
+      weight: 1,
+      name: `message 1 of the handshake: ${name}`,
+      run: async (peer, random) => {
+        await peer.connect(target)
+        peer.tap = ([message = new Uint8Array()]) => [tamper(random, message)]
+        peer.handshakeOn(target).catch(() => {}) // there will be no answer
+        await broken(peer)
+        return 1
+      },
+    }
+    for (const [step, begin] of Object.entries(STEPS)) {
+      yield {
+        weight: 1,
+        name: `a control record ${step}: ${name}`,
+        run: async (peer, random) => {
+          const say = await begin(peer, target)
+          peer.tap = (pieces) => [tamper(random, Buffer.concat(pieces))]
+          say()
+          await broken(peer)
+          return 1
+        },
+      }
+    }
+    yield {
+      weight: 2,
+      name: `a data record: ${name}`,
+      run: async (peer, random) => {
+        await peer.establish(target)
+        const { stream, sealer } = await peer.dataStream()
+        stream.send([tamper(random, Buffer.concat(sealer.seal([open, forged])))])
+        await broken(peer, () => stream.closeWrite())
+        return 1
+      },
+    }
+  }
+}
+
+/** Records of the control stream that were sealed, and come where they must not. */
+function* misplacedControl(target: Target): Generator<PeerAttack> {
+  for (const [step, begin] of Object.entries(STEPS)) {
+    yield {
+      weight: 1,
+      name: `a control record ${step}: replayed`,
+      run: async (peer) => {
+        const say = await begin(peer, target)
+        peer.tap = (pieces) => [...pieces, ...pieces].map((piece) => piece.slice())
+        say()
+        await refused(peer)
+        return 1
+      },
+    }
+    yield {
+      weight: 1,
+      name: `control records ${step}: reordered`,
+      run: async (peer) => {
+        const say = await begin(peer, target)
+        let first: Uint8Array | undefined
+        peer.tap = (pieces) => {
+          const record = Buffer.concat(pieces)
+          if (first !== undefined) return [record, first]
+          first = record
+          return []
+        }
+        say()
+        say()
+        await refused(peer)
+        return 1
+      },
+    }
+    yield {
+      weight: 1,
+      name: `a control record ${step}: reflected`,
+      run: async (peer) => {
+        await begin(peer, target)
+        peer.stream.send([await ownRecords(peer)])
+        await refused(peer)
+        return 1
+      },
+    }
+  }
+  yield {
+    weight: 1,
+    name: 'a control message under its proper key: garbage',
+    run: async (peer, random) => {
+      await peer.establish(target)
+      const plaintext = encodeControl({ type: 'ack', acknowledgements: [{ name: 'x', consumed: 1, limit: 1 }] })
+      peer.sendPlain(random() < 0.5 ? mutated(random, plaintext) : randomBytes(random, between(random, 1, 80)))
+      peer.sendPlain(Uint8Array.of(0xff)) // the other may have been one that is ignored
+      await refused(peer)
+      return 2
+    },
+  }
+}
+
+/** The same of data streams. */
+function* misplacedData(target: Target): Generator<PeerAttack> {
+  yield {
+    weight: 2,
+    name: 'a data record: replayed',
+    run: async (peer) => {
+      await peer.establish(target)
+      const { stream, sealer } = await peer.dataStream()
+      const record = Buffer.concat(sealer.seal([open]))
+      stream.send([record.subarray(), Buffer.from(record)])
+      await refused(peer)
+      return 1
+    },
+  }
+  yield {
+    weight: 2,
+    name: 'data records: reordered',
+    run: async (peer) => {
+      await peer.establish(target)
+      const { stream, sealer } = await peer.dataStream()
+      const [first, second] = [sealer.seal([open]), sealer.seal([forged])].map((pieces) => Buffer.concat(pieces))
+      stream.send([second as Buffer, first as Buffer])
+      await refused(peer)
+      return 1
+    },
+  }
+  yield {
+    weight: 2,
+    name: 'a data record: of another stream',
+    run: async (peer) => {
+      await peer.establish(target)
+      const [one, two] = [await peer.dataStream(), await peer.dataStream()]
+      two.stream.send([Buffer.concat(one.sealer.seal([open, forged]))])
+      await refused(peer)
+      return 1
+    },
+  }
+  yield {
+    weight: 2,
+    name: 'a data record: reflected',
+    run: async (peer) => {
+      await peer.establish(target)
+      const { stream } = await peer.dataStream()
+      stream.send([await ownRecords(peer)])
+      await refused(peer)
+      return 1
+    },
+  }
+}
+
+/** Data streams that belong to no session. */
+function* strays(target: Target): Generator<PeerAttack> {
+  yield {
+    weight: 10,
+    name: 'data streams that belong to no session',
+    run: async (peer, random) => {
+      await peer.establish(target)
+      await Promise.all(
+        Array.from({ length: STRAYS }, async () => {
+          const stream = await peer.bareStream()
+          try {
+            stream.send([randomBytes(random, between(random, 10, 100))])
+            await stream.closeWrite()
+          } catch {
+            // reset before a byte of it: there are more of them than names
+          }
+          await within(PATIENCE, 'a stray stream', stream.received.over)
+        }),
+      )
+      peer.link.abort(new Error('enough'))
+      return STRAYS
+    },
+  }
 }
 
 /** Resolves when the node has ended the session and said that the protocol was broken: the input was complete, and not accepted. */

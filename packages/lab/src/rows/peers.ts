@@ -1,6 +1,6 @@
-import { Identity, Node } from '@glueberry/node'
+import { Identity, Node, type PeerId } from '@glueberry/node'
 import { percentile, RawPeer } from '@glueberry/testkit'
-import { ended, PEER_ATTACKS } from '../attacks/peers.ts'
+import { ended, PEER_ATTACKS, type PeerAttack } from '../attacks/peers.ts'
 import { Listener } from '../listener.ts'
 import type { Row, RowResult } from '../row.ts'
 
@@ -21,68 +21,29 @@ export const peers: Row = {
   title: `authenticated peers that break a rule each, in ${PEER_ATTACKS.length} ways, beside an honest one`,
   wanted: `memory within the budgets, ended with \`protocol\`, others unaffected (messages confirmed within ${UNAFFECTED} ms at p99, no disconnects)`,
   async run({ seed, short, budget, progress }): Promise<RowResult> {
-    const rounds = short ? 1 : 10
+    const count = (short ? 1 : 10) * PEER_ATTACKS.length
     const begun = performance.now()
     await using listener = await Listener.start(100)
-    const { target } = listener
-    const honest = new Node({ identity: Identity.generate(), streams: ['x'] })
-    await honest.start()
-    await honest.connect(listener.address)
-    let lost = 0
-    honest.on('disconnected', () => lost++)
-    let over = false
-    let sent = 0
-    const durations: number[] = []
-    const talking = (async () => {
-      while (!over) {
-        const at = performance.now()
-        await honest.send(target.peerId, 'x', String(++sent), { confirm: true })
-        durations.push(performance.now() - at)
-        await new Promise((resolve) => setTimeout(resolve, 10))
-      }
-    })()
+    await using honest = await HonestPeer.start(listener)
     const failures: string[] = []
-    let first = 0
+    const first = (await listener.memory()).heap
+    let last = first
     let most = 0
     let highest = 0
     let done = 0
-    try {
-      first = (await listener.memory()).heap
-      let last = first
-      for (let round = 0; round < rounds; round++) {
-        for (const { name, outcome, run } of PEER_ATTACKS) {
-          if (performance.now() - begun > budget) continue
-          progress(`${done} of ${rounds * PEER_ATTACKS.length}: ${name}`)
-          await using peer = new RawPeer()
-          try {
-            await run(peer, target)
-            if (outcome === 'harmless') {
-              if ((await listener.honestDial(PATIENCE)) === undefined) throw new Error('a stranger could not connect')
-            } else if (outcome !== 'slowed') await ended(peer, outcome)
-            else {
-              const { sent, bytes } = await listener.flood(peer.identity.peerId)
-              if (sent === 0 || bytes > MEMORY_MAX) throw new Error(`${bytes} bytes are kept for it`)
-            }
-          } catch (error) {
-            failures.push(`${name}: ${(error as Error).message}`)
-          }
-          const { heap, peak } = await listener.memory()
-          most = Math.max(most, heap - last)
-          highest = Math.max(highest, peak - last)
-          last = heap
-          done++
-        }
-      }
-    } finally {
-      over = true
+    for (; done < count && performance.now() - begun < budget; done++) {
+      const attack = PEER_ATTACKS[done % PEER_ATTACKS.length] as PeerAttack
+      progress(`${done} of ${count}: ${attack.name}`)
+      await launch(attack, listener).catch(({ message }) => failures.push(`${attack.name}: ${message}`))
+      const { heap, peak } = await listener.memory()
+      most = Math.max(most, heap - last)
+      highest = Math.max(highest, peak - last)
+      last = heap
     }
-    await talking
-    const disconnects = lost
-    await honest.stop()
+    const { sent, disconnects, p99 } = await honest.finish()
     const { consumed, wrong } = await listener.count()
     const all = (await listener.memory()).heap - first
-    const p99 = percentile(durations, 0.99)
-    if (done < rounds * PEER_ATTACKS.length) failures.push(`the time was up after ${done}`)
+    if (done < count) failures.push(`the time was up after ${done}`)
     if (most > MEMORY_MAX) failures.push(`an attack left ${mib(most)}`)
     if (all > ALL_MAX) failures.push(`all attacks left ${mib(all)}`)
     if (highest > PEAK_MAX) failures.push(`an attack took ${mib(highest)} for a moment`)
@@ -96,6 +57,60 @@ export const peers: Row = {
       failures: failures.map((failure) => `seed ${seed}: ${failure}`),
     }
   },
+}
+
+/** Runs one attack. Rejects when it does not end as it must. */
+async function launch({ outcome, run }: PeerAttack, listener: Listener): Promise<void> {
+  await using peer = new RawPeer()
+  await run(peer, listener.target)
+  if (outcome === 'harmless') {
+    if ((await listener.honestDial(PATIENCE)) === undefined) throw new Error('a stranger could not connect')
+  } else if (outcome === 'slowed') {
+    const { sent, bytes } = await listener.flood(peer.identity.peerId)
+    if (sent === 0 || bytes > MEMORY_MAX) throw new Error(`${bytes} bytes are kept for it`)
+  } else {
+    await ended(peer, outcome)
+  }
+}
+
+/** A node that sends a message, waits until it is consumed, and sends the next one, until it has finished. */
+class HonestPeer implements AsyncDisposable {
+  readonly #node = new Node({ identity: Identity.generate(), streams: ['x'] })
+  readonly #durations: number[] = []
+  #sent = 0
+  #disconnects = 0
+  #over = false
+  #talking: Promise<void> = Promise.resolve()
+
+  static async start(listener: Listener): Promise<HonestPeer> {
+    const honest = new HonestPeer()
+    await honest.#node.start()
+    await honest.#node.connect(listener.address)
+    honest.#node.on('disconnected', () => honest.#disconnects++)
+    honest.#talking = honest.#talk(listener.target.peerId)
+    honest.#talking.catch(() => {}) // `finish` tells
+    return honest
+  }
+
+  async finish(): Promise<{ readonly sent: number; readonly disconnects: number; readonly p99: number }> {
+    this.#over = true
+    await this.#talking
+    return { sent: this.#sent, disconnects: this.#disconnects, p99: percentile(this.#durations, 0.99) }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#over = true
+    await this.#node.stop()
+  }
+
+  async #talk(to: PeerId): Promise<void> {
+    while (!this.#over) {
+      const at = performance.now()
+      await this.#node.send(to, 'x', String(++this.#sent), { confirm: true })
+      this.#durations.push(performance.now() - at)
+      await new Promise((resolve) => setTimeout(resolve, 10))
+    }
+  }
 }
 
 function mib(bytes: number): string {

@@ -1,4 +1,6 @@
 import type { Multiaddr } from '../address.ts'
+import type { BookEntry } from '../address-book/book-document.ts'
+import type { PeerConnection } from '../connection/connection.ts'
 import type { ReconnectAttempt } from '../connection/state.ts'
 import type { PeerState } from '../events/events.ts'
 import type { PeerId } from '../peer-id.ts'
@@ -25,8 +27,27 @@ export interface PeerInfo {
   readonly blocked?: PeerBlock
 }
 
-export const NO_METADATA: Readonly<Record<string, string>> = Object.freeze({})
+const NO_METADATA: Readonly<Record<string, string>> = Object.freeze({})
 const NO_ADDRESSES: readonly Multiaddr[] = Object.freeze([])
+
+/** What is known of a peer that has a record. */
+export function infoOf(
+  peerId: PeerId,
+  { state: { name, direction, retry }, addresses }: PeerConnection,
+  entry: BookEntry | undefined,
+  blocked: PeerBlock | undefined,
+): PeerInfo {
+  return Object.freeze({
+    peerId,
+    state: name,
+    ...(direction === undefined ? {} : { direction }),
+    saved: entry !== undefined,
+    addresses: Object.freeze(addresses),
+    metadata: entry?.metadata ?? NO_METADATA,
+    ...(retry === undefined ? {} : { retry: Object.freeze({ ...retry }) }),
+    ...(blocked === undefined ? {} : { blocked }),
+  })
+}
 
 /** What is known of a peer that has no record of its own: blocked, or at rest. */
 export function infoWithoutRecord(peerId: PeerId, blocked: PeerBlock | undefined): PeerInfo {

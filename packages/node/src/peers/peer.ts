@@ -18,7 +18,7 @@ import type { Blocklist } from './blocklist.ts'
 import type { DormantState } from './dormant.ts'
 import { logEvent } from './operator-log.ts'
 import type { PeerHistory } from './peer-history.ts'
-import { NO_METADATA, type PeerInfo } from './peer-info.ts'
+import { infoOf, type PeerInfo } from './peer-info.ts'
 
 /** What a peer tells the registry of peers. */
 export interface PeerOwner {
@@ -108,20 +108,7 @@ export class Peer {
   }
 
   get info(): PeerInfo {
-    if (this.#info === undefined) {
-      const { name, direction, retry } = this.connection.state
-      const blocked = this.#node.blocklist.get(this.peerId)
-      this.#info = Object.freeze({
-        peerId: this.peerId,
-        state: name,
-        ...(direction === undefined ? {} : { direction }),
-        saved: this.#entry !== undefined,
-        addresses: Object.freeze(this.connection.addresses),
-        metadata: this.#entry?.metadata ?? NO_METADATA,
-        ...(retry === undefined ? {} : { retry: Object.freeze({ ...retry }) }),
-        ...(blocked === undefined ? {} : { blocked }),
-      })
-    }
+    this.#info ??= infoOf(this.peerId, this.connection, this.#entry, this.#node.blocklist.get(this.peerId))
     return this.#info
   }
 

@@ -289,22 +289,13 @@ export class Sender {
   /** Why a call may not even wait. */
   #mayNotWait(): GlueberryError | undefined {
     const { peerId, name, waitingMax, rejectWhenFull } = this.#options
-    if (rejectWhenFull && this.#session === undefined) {
-      return new GlueberryError('BUFFER_FULL', `no more is kept for ${peerId} while it is away`, {
-        peerId,
-        stream: name,
-      })
-    }
+    const about = { peerId, stream: name }
+    if (rejectWhenFull && this.#session === undefined)
+      return new GlueberryError('BUFFER_FULL', `no more is kept for ${peerId} while it is away`, about)
     if (this.#waiting.size < waitingMax) return undefined
-    return new GlueberryError(
-      'TOO_MANY_WAITING',
-      `${waitingMax} calls of send to ${peerId} on ${JSON.stringify(name)} wait already`,
-      {
-        peerId,
-        stream: name,
-        hint: 'await each send before the next one, or raise limits.waitingSends',
-      },
-    )
+    const hint = 'await each send before the next one, or raise limits.waitingSends'
+    const text = `${waitingMax} calls of send to ${peerId} on ${JSON.stringify(name)} wait already`
+    return new GlueberryError('TOO_MANY_WAITING', text, { ...about, hint })
   }
 
   #wait(data: Uint8Array, confirm: boolean, signal: AbortSignal | undefined): Promise<number> {
