@@ -14,8 +14,9 @@ import {
   awaitLengths,
   gatherWrites,
   leaveNoTimer,
-  READ_MAX,
-  readInTurns,
+  READ_ALONE,
+  READ_SHARED,
+  ReadTurns,
   widenWindow,
 } from '../src/libp2p/changes/speed.ts'
 
@@ -43,7 +44,7 @@ test.each<[Change, (changes: Changes) => void]>([
   ['gathered writes', (changes) => gatherWrites({ remoteAddr: ADDRESS } as never as MultiaddrConnection, changes)],
   [
     'reads in turns',
-    (changes) => readInTurns({ remoteAddr: ADDRESS } as never as MultiaddrConnection, systemClock, changes),
+    (changes) => new ReadTurns(systemClock).add({ remoteAddr: ADDRESS } as never as MultiaddrConnection, changes),
   ],
   ['halved window updates', (changes) => announceHalves({} as Stream, changes)],
   ['wide windows', (changes) => widenWindow({} as Stream, changes)],
@@ -57,27 +58,40 @@ test.each<[Change, (changes: Changes) => void]>([
   expect(told).toEqual([{ change, effect: expect.any(String) }])
 })
 
-test('a busy socket is read for no more than a little above READ_MAX in a turn of the event loop', async () => {
-  const server = createServer((socket) => void socket.end(new Uint8Array(20 * READ_MAX))).listen(0, '127.0.0.1')
+test.each([
+  ['alone', 1, READ_ALONE],
+  ['beside another one', 2, READ_SHARED],
+])('a busy socket %s is read for little more than its share in a turn of the event loop', async (_, count, share) => {
+  const size = 8 * READ_ALONE
+  const server = createServer((socket) => void socket.end(new Uint8Array(size))).listen(0, '127.0.0.1')
   await once(server, 'listening')
-  const socket = connect((server.address() as AddressInfo).port, '127.0.0.1')
   const { changes } = make()
-  let [inThisTurn, most, total] = [0, 0, 0]
+  const turns = new ReadTurns(systemClock)
+  const sockets = Array.from({ length: count }, () => connect((server.address() as AddressInfo).port, '127.0.0.1'))
+  const read = sockets.map(() => ({ inThisTurn: 0, most: 0, total: 0 }))
+  let others = 0 // sockets that have brought something, and not yet all of it
   const turn = (): void => {
-    inThisTurn = 0
-    if (!socket.closed) setImmediate(turn)
+    for (const each of read) each.inThisTurn = 0
+    if (sockets.some(({ closed }) => !closed)) setImmediate(turn)
   }
   turn()
-  socket.on('data', ({ byteLength }) => {
-    total += byteLength
-    inThisTurn += byteLength
-    most = Math.max(most, inThisTurn)
-  })
-  readInTurns({ remoteAddr: ADDRESS, socket } as never as MultiaddrConnection, systemClock, changes)
-  await once(socket, 'close')
+  for (const [i, socket] of sockets.entries()) {
+    const each = read[i] as (typeof read)[number]
+    socket.on('data', ({ byteLength }) => {
+      if (each.total === 0) others++
+      each.total += byteLength
+      each.inThisTurn += byteLength
+      if (others === count) each.most = Math.max(each.most, each.inThisTurn)
+      if (each.total === size) others--
+    })
+    turns.add({ remoteAddr: ADDRESS, socket } as never as MultiaddrConnection, changes)
+  }
+  await Promise.all(sockets.map((socket) => once(socket, 'close')))
   server.close()
-  expect(total).toBe(20 * READ_MAX)
-  expect(most).toBeLessThanOrEqual(READ_MAX + 2 * 65_536)
+  for (const { total, most } of read) {
+    expect(total).toBe(size)
+    expect(most).toBeLessThanOrEqual(share + 2 * 65_536)
+  }
   expect(changes.missing).toEqual([])
 })
 

@@ -24,7 +24,7 @@ import {
 import { Changes } from './changes/changes.ts'
 import { guardConnections, guardEncrypter, guardMuxer, YAMUX_FRAME_MAX, YAMUX_WINDOW_MAX } from './changes/guard.ts'
 import { noiseCrypto } from './changes/noise-crypto.ts'
-import { gatherWrites, leaveNoTimer, readInTurns, SOCKET_QUEUE } from './changes/speed.ts'
+import { gatherWrites, leaveNoTimer, ReadTurns, SOCKET_QUEUE } from './changes/speed.ts'
 import { Libp2pLink } from './link.ts'
 import { Libp2pByteStream, type StreamOptions } from './stream.ts'
 
@@ -64,6 +64,7 @@ export interface Libp2pHostOptions {
 export class Libp2pHost implements Host {
   readonly #options: Libp2pHostOptions
   readonly #changes: Changes
+  readonly #turns: ReadTurns
   #libp2p: Libp2p | undefined
   readonly #links = new WeakMap<Connection, Libp2pLink>()
   /** Admission of inbound connections, by the object in which libp2p keeps the times of each at all of its layers. */
@@ -72,6 +73,7 @@ export class Libp2pHost implements Host {
   constructor(options: Libp2pHostOptions) {
     this.#options = options
     this.#changes = new Changes(options.logger)
+    this.#turns = new ReadTurns(options.clock)
   }
 
   get missing(): readonly string[] {
@@ -231,7 +233,7 @@ export class Libp2pHost implements Host {
 
   #quicken(connection: MultiaddrConnection): void {
     gatherWrites(connection, this.#changes)
-    readInTurns(connection, this.#options.clock, this.#changes)
+    this.#turns.add(connection, this.#changes)
   }
 
   #accept(then: (link: Libp2pLink, stream: ByteStream) => void): (stream: Stream, connection: Connection) => void {

@@ -4,7 +4,7 @@ import { LinkedList } from '../linked-list.ts'
 
 /**
  * Work goes on for so long at a time, in milliseconds; then timers, sockets and the others have their turn. That is more
- * than what some dozens of busy sockets bring in a turn (`readInTurns`): a slice that ends in the midst of that gives
+ * than what some dozens of busy sockets bring in a turn (`ReadTurns`): a slice that ends in the midst of that gives
  * nobody a turn, and lets what is read meanwhile grow old in memory.
  */
 const SLICE = 50

@@ -51,29 +51,55 @@ export function gatherWrites(connection: MultiaddrConnection, changes: Changes):
   }
 }
 
-/** So much is read from one socket before others have a turn, in bytes. */
-export const READ_MAX: number = 64 * 1024
+/** How many bytes of one socket are read in a turn of the event loop, while others read as well. */
+export const READ_SHARED: number = 64 * 1024
+/** The same while no other socket reads: each pause costs some of the rate. */
+export const READ_ALONE: number = 512 * 1024
+
+/** A socket counts as alone after so many turns in which no other has read: one that reads little may be back in the next. */
+const TURNS_ALONE = 32
 
 /**
- * libuv reads up to 2 MiB from a busy socket before it looks at the next one, and at timers. With several busy ones a turn
- * of the event loop would last for longer than a slice of `LoopShare`, and what is read meanwhile grow old in memory. What
- * a socket does not read waits in the kernel, and slows its sender.
+ * The sockets of one host take turns. libuv reads up to 2 MiB from a busy socket before it looks at the next one, and at
+ * timers. With several busy sockets a turn of the event loop would last longer than a slice of `LoopShare`, and what was
+ * read would grow old in memory. Unread bytes wait in the kernel, and slow their sender.
  */
-export function readInTurns(connection: MultiaddrConnection, clock: Clock, changes: Changes): void {
-  if (!TCP_ADDRESS.test(String(connection.remoteAddr))) return
-  const tcp = connection as unknown as { readonly socket?: Partial<Socket>; readonly readStatus?: string }
-  if (tcp.socket?.pause === undefined || tcp.socket.resume === undefined) return changes.miss('reads in turns')
-  const socket = tcp.socket as Socket
-  let read = 0
-  socket.on('data', ({ byteLength }) => {
-    read += byteLength
-    if (read < READ_MAX) return
-    read = 0
-    socket.pause()
-    clock.setImmediate(() => {
-      if (tcp.readStatus !== 'paused') socket.resume()
+export class ReadTurns {
+  readonly #clock: Clock
+  /** Bytes that each socket has brought in this turn. */
+  readonly #read = new Map<Socket, number>()
+  /** How many turns have passed in which only one socket read. */
+  #turnsAlone = 0
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  add(connection: MultiaddrConnection, changes: Changes): void {
+    if (!TCP_ADDRESS.test(String(connection.remoteAddr))) return
+    const tcp = connection as unknown as { readonly socket?: Partial<Socket>; readonly readStatus?: string }
+    if (tcp.socket?.pause === undefined || tcp.socket.resume === undefined) return changes.miss('reads in turns')
+    const socket = tcp.socket as Socket
+    socket.on('data', ({ byteLength }) => {
+      if (this.#mayGoOn(socket, byteLength)) return
+      socket.pause()
+      this.#clock.setImmediate(() => {
+        if (tcp.readStatus !== 'paused') socket.resume()
+      })
     })
-  })
+  }
+
+  #mayGoOn(socket: Socket, bytes: number): boolean {
+    if (this.#read.size === 0) {
+      this.#clock.setImmediate(() => {
+        this.#turnsAlone = this.#read.size > 1 ? 0 : this.#turnsAlone + 1
+        this.#read.clear()
+      })
+    }
+    const read = (this.#read.get(socket) ?? 0) + bytes
+    this.#read.set(socket, read)
+    return read < (this.#turnsAlone >= TURNS_ALONE && this.#read.size === 1 ? READ_ALONE : READ_SHARED)
+  }
 }
 
 /**
