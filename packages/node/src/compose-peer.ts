@@ -1,7 +1,7 @@
 import { INSTANCE_LENGTH, type Setup } from '@glueberry/wire'
 import { PeerConnection } from './connection/connection.ts'
 import type { Dials } from './connection/dials.ts'
-import { BUDGET_SLACK, firstWindow } from './options/flow-limits.ts'
+import { BUDGET_SLACK, firstWindow, poolSize } from './options/flow-limits.ts'
 import type { Settings } from './options/settings.ts'
 import type { PeerId } from './peer-id.ts'
 import { DeadlockWarning } from './peers/deadlock-warning.ts'
@@ -10,6 +10,7 @@ import { Peer, type PeerNode, type PeerOwner } from './peers/peer.ts'
 import { PeerHistory } from './peers/peer-history.ts'
 import type { SessionContext } from './session/session-owner.ts'
 import { Budget } from './stream/budget.ts'
+import type { GrantQueue } from './stream/grant-queue.ts'
 import { Receiver } from './stream/receiver.ts'
 import { Traffic } from './stream/traffic.ts'
 import type { Host } from './transport/transport.ts'
@@ -20,6 +21,8 @@ export interface PeerContext extends PeerNode {
   readonly settings: Settings
   /** What is held and promised for all peers. */
   readonly budget: Budget
+  /** Where senders of all peers wait for credit. */
+  readonly grants: GrantQueue
   /** What is kept for all peers. */
   readonly kept: Budget
   readonly session: SessionContext
@@ -64,15 +67,19 @@ interface Parts {
 }
 
 function composeTraffic({ peerId, context, owner, earlier, history, peer }: Parts): Traffic {
-  const { settings, clock, delivery, budget, kept, session, names } = context
+  const { settings, clock, delivery, budget, grants, kept, session, names } = context
   const { flow, limits } = settings
+  const pool = poolSize(settings)
   const receiver = new Receiver({
     peerId,
     remembered: earlier.state?.receiver,
     clock,
-    budget: new Budget(flow.peerBudget + BUDGET_SLACK, budget),
+    // What a name holds beyond its window came out of a pool, of this session or an earlier one.
+    budget: new Budget(flow.peerBudget + BUDGET_SLACK + 2 * pool, budget),
     messageSize: limits.messageSize,
+    pool,
     firstWindow: (names) => firstWindow(settings, names),
+    grants,
     windowMax: flow.window,
     names: () => names,
     frozen: () => owner.draining,

@@ -21,6 +21,7 @@ import type { Platform } from './platform.ts'
 import type { SessionContext } from './session/session-owner.ts'
 import { Budget } from './stream/budget.ts'
 import { Delivery } from './stream/delivery.ts'
+import { GrantQueue } from './stream/grant-queue.ts'
 import type { Host } from './transport/transport.ts'
 
 /** What a node consists of, as its façade needs it. */
@@ -41,6 +42,7 @@ export function composeNode(settings: Settings, platform: Platform): NodeParts {
   const { clock } = platform
   const { limits, logger, metrics, flow } = settings
   const budget = new Budget(flow.nodeBudget + BUDGET_SLACK)
+  const grants = new GrantQueue(budget)
   const kept = new Budget(flow.nodeBudget + BUDGET_SLACK)
   const meter =
     metrics &&
@@ -70,13 +72,14 @@ export function composeNode(settings: Settings, platform: Platform): NodeParts {
   })
   const book = new AddressBook({ store: openStore(settings.addressBook, clock, report), clock, report })
   const host = (): Host => life.host
-  const shared = { settings, clock, hub, delivery, budget, kept, meter, book, loop, report, host }
+  const shared = { settings, clock, hub, delivery, budget, grants, kept, meter, book, loop, report, host }
   const { peers, names, inbound } = composePeers(shared)
   const life: Lifecycle = new Lifecycle({ settings, platform, hub, delivery, book, meter, peers, inbound })
   return { life, hub, delivery, peers, names, budget, kept }
 }
 
-interface Shared extends Pick<PeerContext, 'settings' | 'clock' | 'hub' | 'delivery' | 'budget' | 'kept' | 'host'> {
+interface Shared
+  extends Pick<PeerContext, 'settings' | 'clock' | 'hub' | 'delivery' | 'budget' | 'grants' | 'kept' | 'host'> {
   readonly meter: Meter | undefined
   readonly book: AddressBook
   readonly loop: LoopShare
@@ -85,7 +88,20 @@ interface Shared extends Pick<PeerContext, 'settings' | 'clock' | 'hub' | 'deliv
 }
 
 /** The registry of peers, and how they come in. */
-function composePeers({ settings, clock, hub, delivery, budget, kept, meter, book, loop, report, host }: Shared): {
+function composePeers({
+  settings,
+  clock,
+  hub,
+  delivery,
+  budget,
+  grants,
+  kept,
+  meter,
+  book,
+  loop,
+  report,
+  host,
+}: Shared): {
   readonly peers: Peers
   readonly names: AcceptedNames
   readonly inbound: Inbound
@@ -103,7 +119,7 @@ function composePeers({ settings, clock, hub, delivery, budget, kept, meter, boo
     timeout: timeouts.handshake,
   })
   const dials = new Dials(clock, limits.backgroundDials)
-  const names = new AcceptedNames(settings, budget)
+  const names = new AcceptedNames(settings)
   const blocklist = new Blocklist(clock, (peerId) => peers.unblocked(peerId).catch(() => {})) // reported
   const session: SessionContext = {
     clock,
@@ -120,7 +136,7 @@ function composePeers({ settings, clock, hub, delivery, budget, kept, meter, boo
     measured: (roundTrip) => meter?.roundTrip(roundTrip),
   }
   const own = { blocklist, session, dials, names: names.all, logger, resume: timeouts.resume }
-  const context: PeerContext = { settings, clock, hub, delivery, budget, kept, host, ...own }
+  const context: PeerContext = { settings, clock, hub, delivery, budget, grants, kept, host, ...own }
   const compose: PeersOptions['compose'] = (peerId, owner, earlier) => composePeer(peerId, context, owner, earlier)
   const peers = new Peers({ settings, clock, hub, book, meter, names, dials, blocklist, admission, keys, compose })
   const inbound = new Inbound({

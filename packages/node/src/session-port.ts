@@ -1,4 +1,4 @@
-import type { Acknowledgement, Failure, Ready } from '@glueberry/wire'
+import type { Acknowledgement, Failure, Ready, Return, Want } from '@glueberry/wire'
 import type { ByteStream } from './transport/transport.ts'
 
 // Where an established session and the streams of its peer meet. Neither knows more of the other than this.
@@ -27,6 +27,8 @@ export interface SessionPort {
   readonly quietFor: number
   /** A record of so many bytes was opened and is about to be used. Throws when the session is over: it must not be. */
   heard(bytes: number): void
+  /** Asks the peer for credit, or gives some back. */
+  tell(message: Want | Return): void
   /** There is something to acknowledge: the session asks what is due when it can send. */
   requestAcknowledgement(): void
   /** Ends the session. */
@@ -42,8 +44,8 @@ export interface Due {
 
 /** What a session uses of the streams of its peer. */
 export interface StreamsPort {
-  /** This side is about to be ready for that instance of the peer; `undefined` when there is no memory for it. */
-  begin(instance: Uint8Array): Omit<Ready, 'type'> | undefined
+  /** This side is about to be ready for that instance of the peer. */
+  begin(instance: Uint8Array): Omit<Ready, 'type'>
   /** Messages may flow; returns whether the peer resumed. Throws when its READY cannot be. */
   attach(session: SessionPort, ready: Ready): boolean
   /** The session is over; `orderly` when a goodbye has been said. */
@@ -52,6 +54,10 @@ export interface StreamsPort {
   acknowledge(acknowledgements: readonly Acknowledgement[]): boolean
   /** Messages that were consumed there without success; returns whether one was sent to be confirmed, and this is the first word of it. */
   failed(failures: readonly Failure[]): boolean
+  /** The peer waits for credit. @throws GlueberryError `PROTOCOL` */
+  want(name: string, limit: number): void
+  /** The peer gives back credit. @throws GlueberryError `PROTOCOL` */
+  returned(name: string, returned: number): void
   /** The peer accepts these names no longer. */
   withdrawn(names: readonly string[]): void
   due(): Due

@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { type AddressInfo, createServer } from 'node:net'
-import { eventually, type MadeNode, makeNode, pair } from '@glueberry/testkit'
+import { eventually, fill, type MadeNode, makeNode, pair } from '@glueberry/testkit'
 import { describe, expect, test } from 'vitest'
 import { type HandshakePeer, Identity, Node, type Verdict } from '../src/index.ts'
 import { HandClock } from './support/hand-clock.ts'
@@ -104,7 +104,7 @@ describe('writable', () => {
     await using nodes = await pair(['x'], { alice: small })
     const { alice, bob, aliceId } = nodes
     await bob.writable(aliceId, 'x')
-    while (bob.trySend(aliceId, 'x', new Uint8Array(900)));
+    await fill(() => bob.trySend(aliceId, 'x', new Uint8Array(900)))
     const waiting = bob.send(aliceId, 'x', new Uint8Array(900))
     let writable = false
     const wait = bob.writable(aliceId, 'x').then(() => {
@@ -133,14 +133,15 @@ describe('writable', () => {
     const data = new Uint8Array(100_000)
     await bob.node.send(first, 'a', data) // each has something kept, so that its own share is spent
     await bob.node.send(second, 'b', data)
-    while (bob.node.trySend(first, 'b', data));
+    const filling = Array.from({ length: 12 }, () => bob.node.send(first, 'b', data)) // asks for credit for all of them
+    await fill(() => false)
     const waits = [bob.node.send(first, 'a', data), bob.node.send(second, 'b', data)]
     let done = 0
     for (const wait of waits) void wait.then(() => done++)
     for (let i = 0; i < 50; i++) await new Promise((resolve) => setImmediate(resolve))
     expect(done).toBe(0)
     one.node.handle('b', () => {}) // only what holds the room is consumed
-    await Promise.all(waits)
+    await Promise.all([...filling, ...waits])
   })
 })
 

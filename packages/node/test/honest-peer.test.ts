@@ -10,6 +10,9 @@ const MANY = 4000
 /** So many of 4,000 bytes make a window much larger than the first one of a session. */
 const LARGE = 6000
 
+/** All of them may wait, so that the sender asks for credit for all of them. */
+const patient = { limits: { waitingSends: 2 * MANY } }
+
 /** Sends small messages and waits for their confirmation, in the background; resolves when the peer holds them. */
 async function sendMany(
   from: MadeNode<'x'>,
@@ -31,7 +34,7 @@ const protocolErrors = (...nodes: MadeNode<'x'>[]): unknown[] =>
 test('a receiver that still consumes what an earlier instance of the sender wanted confirmed', async () => {
   await using alice = await makeNode({ streams: ['x'] })
   const identity = Identity.generate()
-  const first = await makeNode({ streams: ['x'], identity })
+  const first = await makeNode({ streams: ['x'], identity, ...patient })
   await sendMany(first, alice, await first.node.connect(alice.node.addrs))
   await first.node.stop()
   await using second = await makeNode({ streams: ['x'], identity })
@@ -79,7 +82,7 @@ test('a receiver that consumes thousands of confirmed messages behind one that t
 
 test('a receiver whose handler fails on thousands of messages for whose confirmation the sender no longer waits', async () => {
   await using alice = await makeNode({ streams: ['x'] })
-  await using bob = await makeNode({ streams: ['x'] })
+  await using bob = await makeNode({ streams: ['x'], ...patient })
   const id = await bob.node.connect(alice.node.addrs)
   const gate = Promise.withResolvers<void>()
   alice.node.handle('x', async () => {

@@ -201,7 +201,7 @@ test.each<[string, (peer: RawPeer) => void]>([
 
 test('who grants everything and takes nothing is not given more than flow.peerBudget', async () => {
   await using victim = await makeNode<'x'>({ streams: ['x'], ...small })
-  await using peer = await new RawPeer().establish(victim.node, { limits: new Map([['x', 2 ** 53 - 1]]) })
+  await using peer = await new RawPeer().establish(victim.node, { pool: 2 ** 53 - 1 })
   await eventually(() => victim.node.getPeer(peer.identity.peerId)?.state === 'established')
   let sent = 0
   while (victim.node.trySend(peer.identity.peerId, 'x', new Uint8Array(744))) sent++ // 1,000 with what a message costs beside
@@ -212,7 +212,7 @@ test('who grants everything and takes nothing is not given more than flow.peerBu
 test('many of those are together not given more than flow.nodeBudget', async () => {
   await using victim = await makeNode<'x'>({ streams: ['x'], ...small })
   const peers = await Promise.all(
-    Array.from({ length: 6 }, () => new RawPeer().establish(victim.node, { limits: new Map([['x', 2 ** 53 - 1]]) })),
+    Array.from({ length: 6 }, () => new RawPeer().establish(victim.node, { pool: 2 ** 53 - 1 })),
   )
   let sent = 0
   for (const { identity } of peers) {

@@ -366,13 +366,14 @@ describe('the event loop', () => {
     'a hundred thousand empty messages, taken by %s, do not keep timers and sockets waiting',
     async (how) => {
       const count = 100_000
-      const mib = 1024 * 1024 // the first window holds one largest message: 131,072 empty ones
+      const mib = 1024 * 1024 // a sender that asks is granted one largest message: 131,072 empty ones
       await using alice = await makeNode({
         streams: ['x'],
         limits: { messageSize: 32 * mib },
         flow: { window: 64 * mib, peerBudget: 64 * mib },
       })
       await using peer = await new RawPeer().establish(alice.node)
+      await peer.want(count * 256)
       const { stream, send } = await peer.dataStream()
       send(open())
       let taken = 0

@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { parsePeerId } from '../src/index.ts'
 import { Budget } from '../src/stream/budget.ts'
+import { CreditPool } from '../src/stream/credit-pool.ts'
 import { Inbox } from '../src/stream/inbox.ts'
 import type { ReceivedMessage } from '../src/stream/message.ts'
 import { OpenedRecord } from '../src/stream/opened-record.ts'
@@ -17,6 +18,7 @@ const peerId = parsePeerId('12D3KooWK99VoVxNE7XzyBwXEzW7xhK7Gpv85r9F3V3fyKSUKPH5
 const MESSAGE_SIZE = 150_000
 const FIRST_WINDOW = MESSAGE_SIZE + MESSAGE_OVERHEAD
 const WINDOW = 4 * FIRST_WINDOW
+const POOL = 20_000
 
 type Step =
   | { do: 'send'; size: number; confirm: boolean }
@@ -25,6 +27,9 @@ type Step =
   | { do: 'take' }
   | { do: 'settle'; which: number }
   | { do: 'acknowledge'; lost: boolean }
+  | { do: 'ask' }
+  | { do: 'give back' }
+  | { do: 'hear' }
   | { do: 'cut' }
   | { do: 'restart receiver' }
   | { do: 'restart sender' }
@@ -42,6 +47,9 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 8, arbitrary: fc.constant({ do: 'take' as const }) },
   { weight: 8, arbitrary: fc.record({ do: fc.constant('settle' as const), which: fc.nat(3) }) },
   { weight: 6, arbitrary: fc.record({ do: fc.constant('acknowledge' as const), lost: fc.boolean() }) },
+  { weight: 6, arbitrary: fc.constant({ do: 'ask' as const }) },
+  { weight: 2, arbitrary: fc.constant({ do: 'give back' as const }) },
+  { weight: 6, arbitrary: fc.constant({ do: 'hear' as const }) },
   { weight: 2, arbitrary: fc.constant({ do: 'cut' as const }) },
   { weight: 1, arbitrary: fc.constant({ do: 'restart receiver' as const }) },
   { weight: 1, arbitrary: fc.constant({ do: 'restart sender' as const }) },
@@ -54,6 +62,8 @@ class World {
   budget = new Budget(Number.MAX_SAFE_INTEGER)
   sent = 0
   wire: Uint8Array<ArrayBuffer>[] = []
+  /** What the sender asks for, and gives back, on its way. */
+  asked: (() => void)[] = []
   /** What OPEN says in this session, once something was written. */
   open: Open | undefined
   opened = false
@@ -81,6 +91,7 @@ class World {
       instance: new Uint8Array(16),
       received: 0,
       messageSize: MESSAGE_SIZE,
+      firstWindow: FIRST_WINDOW,
       windowMax: WINDOW,
       budget: this.budget,
     })
@@ -95,9 +106,12 @@ class World {
     this.opened = false
     this.inbox.detach()
     this.outbox.pause()
-    const limit = this.inbox.attach(FIRST_WINDOW)
+    this.asked = []
+    const size = Math.max(0, POOL - this.inbox.held)
+    this.inbox.attach(new CreditPool(size))
     this.inbox.establish()
-    expect(this.outbox.begin({ limit, ...this.inbox.position, forgotten: this.forgotten })).toBe(true)
+    const pool = new CreditPool(size)
+    expect(this.outbox.begin({ pool, ...this.inbox.position, forgotten: this.forgotten })).toBe(true)
     this.forgotten = false
   }
 
@@ -152,6 +166,22 @@ class World {
         if (!action.lost) expect(this.outbox.acknowledge(consumed, limit)).toBe(true)
         return
       }
+      case 'ask': {
+        const limit = this.outbox.want({ first: 0, all: 0 })
+        if (limit === undefined) return
+        this.asked.push(() => {
+          this.inbox.want(limit)
+          expect(this.inbox.grant()).toBeUndefined()
+        })
+        return
+      }
+      case 'give back': {
+        const returned = this.outbox.giveBack()
+        if (returned !== undefined) this.asked.push(() => this.inbox.giveBack(returned))
+        return
+      }
+      case 'hear':
+        return this.asked.shift()?.()
       case 'cut':
         return this.connect()
       case 'restart receiver':
@@ -206,7 +236,7 @@ class World {
     this.connect()
     for (let round = 0; this.outbox.messages > 0; round++) {
       expect(round, 'nobody waits for ever').toBeLessThan(10_000)
-      for (const action of ['write', 'deliver', 'take'] as const) this.run({ do: action })
+      for (const action of ['ask', 'hear', 'write', 'deliver', 'take'] as const) this.run({ do: action })
       while (this.inFlight.length > 0) this.run({ do: 'settle', which: 0 })
       this.run({ do: 'acknowledge', lost: false })
     }
@@ -219,13 +249,18 @@ test('10,000 histories: once and in order, or marked; nobody waits for ever; not
       const world = new World()
       for (const action of steps) {
         world.run(action)
-        expect(world.inbox.held).toBeLessThanOrEqual(WINDOW)
+        expect(world.inbox.held).toBeLessThanOrEqual(WINDOW + POOL)
+        expect(world.budget.used).toBeGreaterThanOrEqual(world.inbox.held - POOL)
       }
       world.settleAll()
       // Delivered, or reported as given up: nothing else may happen to a message.
       for (let i = 1; i <= world.sent; i++) expect(world.everTaken.has(i) || world.givenUp.has(i)).toBe(true)
       world.takeAll()
       expect([world.outbox.messages, world.outbox.bytes, world.inbox.held]).toEqual([0, 0, 0])
+      // And what was promised comes back.
+      for (const action of ['give back', 'hear', 'acknowledge', 'give back', 'hear'] as const)
+        world.run(action === 'acknowledge' ? { do: action, lost: false } : { do: action })
+      expect(world.budget.used).toBe(0)
     }),
     { numRuns: 10_000 },
   )
@@ -245,9 +280,7 @@ test('what is given up leaves a gap that the receiver is told of, and nothing el
   send() // 9
   const { received, consumed } = world.inbox.position
   world.inbox.detach()
-  expect(world.outbox.begin({ limit: world.inbox.attach(FIRST_WINDOW), received, consumed, forgotten: false })).toBe(
-    true,
-  )
+  expect(world.outbox.begin({ pool: new CreditPool(POOL), received, consumed, forgotten: false })).toBe(true)
   expect(world.outbox.nextSequence).toBe(9)
   expect(world.inbox.open({ name: 'x', firstSequence: 9, redeliveredThrough: 0 })).toEqual({ from: 6, count: 3 })
 })
@@ -259,12 +292,13 @@ test('a receiver that claims what it was never sent is found out', () => {
   world.run({ do: 'write' })
   expect(world.outbox.acknowledge(2, 0)).toBe(false)
   expect(world.outbox.acknowledge(1, 0)).toBe(true)
-  expect(world.outbox.begin({ limit: 0, received: 2, consumed: 0, forgotten: false })).toBe(false)
+  expect(world.outbox.begin({ pool: new CreditPool(0), received: 2, consumed: 0, forgotten: false })).toBe(false)
 })
 
 test('an inbox refuses what passes its credit or its size, before it keeps it', () => {
   const world = new World()
   const record = new OpenedRecord(new Uint8Array(FIRST_WINDOW))
+  world.inbox.attach(new CreditPool(FIRST_WINDOW))
   world.inbox.open({ name: 'x', firstSequence: 1, redeliveredThrough: 0 })
   expect(() => world.inbox.message(record, 0, MESSAGE_SIZE + 1, false, 0)).toThrow(/larger than/)
   world.inbox.part(record, 0, MESSAGE_SIZE - 10)
@@ -284,7 +318,7 @@ test('messages of a restarted sender count anew; those of its earlier life make 
   const early = inbox.take() as ReceivedMessage
   inbox.detach()
   inbox.newInstance(new Uint8Array(16))
-  inbox.attach(FIRST_WINDOW)
+  inbox.attach(new CreditPool(POOL))
   expect(inbox.position).toEqual({ received: 0, consumed: 0 })
   inbox.open({ name: 'x', firstSequence: 1, redeliveredThrough: 0 })
   inbox.message(record, 0, 1, false, 0)
@@ -299,6 +333,8 @@ test('messages of a restarted sender count anew; those of its earlier life make 
 test('while draining, a receiver tells at once only of what moves its position', () => {
   const settled = (frozen: boolean): string[] => {
     const { inbox } = new World()
+    inbox.attach(new CreditPool(FIRST_WINDOW))
+    inbox.establish()
     const record = new OpenedRecord(new Uint8Array(FIRST_WINDOW))
     inbox.open({ name: 'x', firstSequence: 1, redeliveredThrough: 0 })
     inbox.message(record, 0, 1, true, 0)

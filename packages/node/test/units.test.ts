@@ -220,14 +220,17 @@ test('numbers of streams may come in any order within 256, each once', () => {
   )
 })
 
-test('a budget never exceeds its own nor its parent’s limit', () => {
+test('a budget says whose limit would be passed, its own or its parent’s', () => {
   const node = new Budget(100)
-  const [of, b] = [new Budget(80, node), new Budget(80, node)]
-  const [first, second] = [new Account(of), new Account(b)]
-  expect(first.reserve(70)).toBe(true)
-  expect(second.reserve(40)).toBe(false)
+  const [a, b] = [new Budget(80, node), new Budget(80, node)]
+  const [first, second] = [new Account(a), new Account(b)]
+  expect(first.shortOf(81, 1)).toBe('own')
+  expect(first.shortOf(41, 0.5)).toBe('own')
+  first.set(70, 0)
   expect([b.left, node.used]).toEqual([30, 70])
-  expect(second.reserve(30)).toBe(true)
+  expect(second.shortOf(40, 1)).toBe('parent')
+  expect(second.shortOf(30, 1)).toBeUndefined()
+  second.set(30, 0)
   first.set(0, 0)
   expect([node.used, b.left]).toEqual([30, 50])
 })

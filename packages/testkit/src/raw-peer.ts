@@ -19,6 +19,7 @@ import { agreeOnKeys } from '../../node/src/session/noise-handshake.ts'
 import { ReceiveBuffer } from '../../node/src/transport/receive-buffer.ts'
 import { RecordWatch } from '../../node/src/transport/records.ts'
 import { type ByteStream, DATA_PROTOCOL, type Link, SESSION_PROTOCOL } from '../../node/src/transport/transport.ts'
+import { eventually } from './eventually.ts'
 
 /** What the node sends is not judged. */
 export function unlimited(): RecordWatch {
@@ -86,6 +87,7 @@ export class RawPeer implements AsyncDisposable {
     this.channel = new ControlChannel(this.stream)
     this.seen.length = 0
     this.heard.length = 0
+    this.limits.clear()
     this.goodbye = undefined
     this.#streams = 0
     this.#sent = 0
@@ -145,7 +147,7 @@ export class RawPeer implements AsyncDisposable {
     this.channel.send({
       type: 'ready',
       memory: new Uint8Array(8),
-      limits: new Map([['x', 10_000]]),
+      pool: 10_000,
       positions: new Map(),
       failed: new Map(),
       ...changes,
@@ -175,6 +177,8 @@ export class RawPeer implements AsyncDisposable {
 
   /** What the node has said, by type. */
   readonly heard: string[] = []
+  /** The limit of each name, as the node has acknowledged it. */
+  readonly limits: Map<string, number> = new Map()
   /** How it has said goodbye. */
   goodbye: GoodbyeReason | undefined
   /** Whether it answers pings. */
@@ -215,6 +219,7 @@ export class RawPeer implements AsyncDisposable {
     try {
       await channel.receive(unlimited(), (message) => {
         this.heard.push(message.type)
+        if (message.type === 'ack') for (const { name, limit } of message.acknowledgements) this.limits.set(name, limit)
         if (message.type === 'ready') ready()
         if (message.type === 'goodbye') this.goodbye = message.reason
         if (message.type === 'ping' && this.answers) channel.send({ type: 'pong', number: message.number })
@@ -235,6 +240,12 @@ export class RawPeer implements AsyncDisposable {
   /** A data stream without anything on it. */
   bareStream(): Promise<ByteStream> {
     return this.link.openStream(DATA_PROTOCOL, new AbortController().signal)
+  }
+
+  /** Asks for credit, and waits until it is granted. */
+  async want(limit: number, name = 'x'): Promise<void> {
+    this.channel.send({ type: 'want', name, limit })
+    await eventually(() => (this.limits.get(name) ?? 0) >= limit)
   }
 
   /** A data stream with its own key; `number` as an honest peer counts unless it is told otherwise. */

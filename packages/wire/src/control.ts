@@ -57,8 +57,8 @@ export interface Ready {
   readonly type: 'ready'
   /** 8 random bytes of the receiver's record of this sender. */
   readonly memory: Uint8Array
-  /** First limit for each name that is accepted, in cost. */
-  readonly limits: ReadonlyMap<string, number>
+  /** Cost that the sender may write beyond the limits of its names, on all of them together. */
+  readonly pool: number
   /** How far this side is with each name that was used. */
   readonly positions: ReadonlyMap<string, Position>
   /** The last sequences of each name whose handler failed although their sender waits for consumption; at most 16 each. */
@@ -79,8 +79,26 @@ export interface Acknowledgement {
   readonly name: string
   /** Highest sequence that the application has taken of this sender's instance; 0 = nothing known. */
   readonly consumed: number
-  /** How much may have been written in this session in total, in cost. */
+  /** How much may have been written in this session in total, in cost, what was returned included. */
   readonly limit: number
+}
+
+/** A sender waits for credit on one name. */
+export interface Want {
+  readonly type: 'want'
+  /** The stream's name. */
+  readonly name: string
+  /** The limit that it waits for, counted as in an acknowledgement. */
+  readonly limit: number
+}
+
+/** A sender gives back credit of one name that it does not use. */
+export interface Return {
+  readonly type: 'return'
+  /** The stream's name. */
+  readonly name: string
+  /** How much it has given back in this session in total, in cost. */
+  readonly returned: number
 }
 
 /**
@@ -114,6 +132,8 @@ export type ControlMessage =
   /** Please renew the keys. */
   | { readonly type: 'renew' }
   | { readonly type: 'goodbye'; readonly reason: GoodbyeReason }
+  | Want
+  | Return
   /** Sent before the acknowledgement that covers these messages. */
   | { readonly type: 'failed'; readonly failures: readonly Failure[] }
   /** Names that are no longer accepted. */
@@ -133,6 +153,8 @@ const TYPES = {
   streams: 8,
   renew: 9,
   goodbye: 10,
+  want: 11,
+  return: 12,
   failed: 128,
   withdraw: 129,
 } as const
@@ -163,7 +185,7 @@ function controlBody(message: Exclude<ControlMessage, { type: 'unknown' }>): unk
     case 'ready':
       return {
         memory: message.memory,
-        limits: message.limits,
+        pool: message.pool,
         positions: new Map([...message.positions].map(([name, at]) => [name, [at.received, at.consumed]])),
         ...(message.failed.size === 0 ? {} : { failed: message.failed }),
       }
@@ -178,6 +200,10 @@ function controlBody(message: Exclude<ControlMessage, { type: 'unknown' }>): unk
       return message.names
     case 'renew':
       return null
+    case 'want':
+      return [message.name, message.limit]
+    case 'return':
+      return [message.name, message.returned]
     case 'goodbye':
       return GOODBYE_REASONS.indexOf(message.reason) + 1
     case 'failed':
@@ -229,7 +255,20 @@ export function decodeControl(bytes: Uint8Array): ControlMessage {
       return { type, reason: GOODBYE_REASONS[asUint('GOODBYE', body) - 1] ?? 'other' }
     case 'failed':
       return { type, failures: decodeFailures(body) }
+    case 'want': {
+      const [name, limit] = asNameAndCost('WANT', body)
+      return { type, name, limit }
+    }
+    case 'return': {
+      const [name, returned] = asNameAndCost('RETURN', body)
+      return { type, name, returned }
+    }
   }
+}
+
+function asNameAndCost(what: string, body: unknown): [name: string, cost: number] {
+  if (!Array.isArray(body) || body.length !== 2) return fail('MALFORMED', `${what} is not a name and a number`)
+  return [asStreamName(what, body[0]), asUint(what, body[1])]
 }
 
 function decodeSetup(body: unknown): Setup {
@@ -251,10 +290,7 @@ function decodeReady(body: unknown): Ready {
   return {
     type: 'ready',
     memory: fields.bytes('memory', MEMORY_LENGTH),
-    limits: fields.entries('limits', STREAM_NAMES_MAX, (what, name, limit) => [
-      asStreamName(what, name),
-      asUint(what, limit),
-    ]),
+    pool: fields.uint('pool'),
     positions: fields.entries('positions', STREAM_NAMES_MAX, (what, name, at) => [
       asStreamName(what, name),
       asPosition(what, at),

@@ -10,7 +10,7 @@ import { type EphemeralKey, NoiseKk } from './noise-kk.ts'
 import { decodeRefusal, encodeRefusal, type Refusal } from './refusal.ts'
 
 /** The version of the wire that this package speaks. */
-export const PROTOCOL_VERSION = 2
+export const PROTOCOL_VERSION = 3
 /** A network name, in characters. */
 export const NETWORK_NAME_MAX = 64
 /** A handshake message, in bytes. */

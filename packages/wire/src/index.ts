@@ -1,5 +1,5 @@
 /**
- * The bytes of Glueberry, version 2: docs/protocol.md is the specification.
+ * The bytes of Glueberry, version 3: docs/protocol.md is the specification.
  * Everything here is synchronous and does no I/O; bytes that break a rule throw a {@link WireError}.
  *
  * @packageDocumentation
@@ -22,7 +22,9 @@ export {
   MEMORY_LENGTH,
   type Position,
   type Ready,
+  type Return,
   type Setup,
+  type Want,
 } from './control.ts'
 export { WireError, type WireErrorCode } from './errors.ts'
 export {

@@ -44,7 +44,7 @@ test.each([
   )
 })
 
-const ready = { memory: new Uint8Array(8), limits: {}, positions: {} }
+const ready = { memory: new Uint8Array(8), pool: 65_536, positions: {} }
 
 test('READY without failures, as earlier versions send it, has none', () => {
   expect(decodeControl(raw(3, ready))).toMatchObject({ type: 'ready', failed: new Map() })
@@ -63,34 +63,19 @@ test.each([
   ['FAILED with 65 messages', 128, Array.from({ length: 65 }, (_, i) => ['x', i]).flat(), 'TOO_LARGE'],
   ['FAILED of a name with a slash', 128, ['a/b', 1], 'MALFORMED'],
   ['WITHDRAW of 65 names', 129, Array.from({ length: 65 }, (_, i) => `n${i}`), 'TOO_LARGE'],
-  [
-    'READY with 65 limits',
-    3,
-    {
-      memory: new Uint8Array(8),
-      limits: Object.fromEntries(Array.from({ length: 65 }, (_, i) => [`n${i}`, 1])),
-      positions: {},
-    },
-    'TOO_LARGE',
-  ],
-  [
-    'READY that consumed more than it received',
-    3,
-    { memory: new Uint8Array(8), limits: {}, positions: { a: [1, 2] } },
-    'MALFORMED',
-  ],
-  [
-    'READY with a position of three',
-    3,
-    { memory: new Uint8Array(8), limits: {}, positions: { a: [1, 1, 1] } },
-    'MALFORMED',
-  ],
+  ['READY with a negative pool', 3, { ...ready, pool: -1 }, 'MALFORMED'],
+  ['READY that consumed more than it received', 3, { ...ready, positions: { a: [1, 2] } }, 'MALFORMED'],
+  ['READY with a position of three', 3, { ...ready, positions: { a: [1, 1, 1] } }, 'MALFORMED'],
   ['an ACK of nothing', 4, [], 'MALFORMED'],
   ['an ACK of two', 4, ['a', 1], 'MALFORMED'],
   ['an ACK of 65 names', 4, Array.from({ length: 65 }, (_, i) => [`n${i}`, 1, 1]).flat(), 'TOO_LARGE'],
   ['a REFUSE with a long reason', 5, { code: 1, reason: 'x'.repeat(257) }, 'TOO_LARGE'],
   ['a PING of text', 6, '1', 'MALFORMED'],
   ['a RENEW with something', 9, 1, 'MALFORMED'],
+  ['a WANT of a name alone', 11, ['a'], 'MALFORMED'],
+  ['a WANT of no name', 11, [1, 1], 'MALFORMED'],
+  ['a RETURN of three', 12, ['a', 1, 1], 'MALFORMED'],
+  ['a RETURN of less than nothing', 12, ['a', -1], 'MALFORMED'],
 ])('%s is refused', (_, type, body, code) => {
   expect(() => decodeControl(raw(type, body))).toThrow(refused(code))
 })
@@ -100,7 +85,7 @@ test('names that are special to JavaScript objects are names like others', () =>
   const ready = {
     type: 'ready',
     memory: new Uint8Array(8),
-    limits: new Map(names.map((name) => [name, 5])),
+    pool: 5,
     positions: new Map(names.map((name) => [name, { received: 1, consumed: 0 }])),
     failed: new Map(names.map((name) => [name, [1]])),
   } as const

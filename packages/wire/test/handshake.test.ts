@@ -17,7 +17,7 @@ const pair = (): [Initiator, Responder] => {
 test('both ends have the same id and crossed roots, and different ones every time', () => {
   const run = () => {
     const [initiator, responder] = pair()
-    expect(responder.readMessage1(initiator.writeMessage1())).toEqual({ version: 2, network: 'here' })
+    expect(responder.readMessage1(initiator.writeMessage1())).toEqual({ version: 3, network: 'here' })
     const { message, secrets: theirs } = responder.accept()
     const answer = initiator.readMessage2(message)
     if (!('secrets' in answer)) throw new Error('refused')
@@ -120,8 +120,8 @@ test('another version is seen as such, whatever else it carries', () => {
   const [a, b] = [initiatorKeys(), responderKeys()]
   const newer = bareInitiator()
   const responder = new Responder({ identity: b, remotePublicKey: a.publicKey })
-  const message1 = newer.writeMessage1(encodeCbor({ version: 3, network: 'here', other: [1, 2] }))
-  expect(responder.readMessage1(message1)).toEqual({ version: 3, network: 'here' })
+  const message1 = newer.writeMessage1(encodeCbor({ version: 4, network: 'here', other: [1, 2] }))
+  expect(responder.readMessage1(message1)).toEqual({ version: 4, network: 'here' })
   expect(() => responder.accept()).toThrow(code('DESTROYED'))
   expect(newer.readMessage2(responder.refuse({ code: 'version', reason: '' }))).toEqual(
     encodeCbor({ code: 1, reason: '' }),
@@ -129,7 +129,7 @@ test('another version is seen as such, whatever else it carries', () => {
 })
 
 test('CBOR payloads are canonical: keys sorted, shortest forms', () => {
-  expect(concat(encodeCbor({ network: 'a', kem: Uint8Array.of(1), version: 2 }))).toEqual(
+  expect(concat(encodeCbor({ network: 'a', kem: Uint8Array.of(1), version: 3 }))).toEqual(
     Uint8Array.of(
       0xa3,
       0x63,
@@ -144,7 +144,7 @@ test('CBOR payloads are canonical: keys sorted, shortest forms', () => {
       0x61,
       0x67,
       ...Buffer.from('version'),
-      2,
+      3,
     ),
   )
 })

@@ -247,7 +247,7 @@ export const PEER_ATTACKS: readonly PeerAttack[] = [
     name: 'grants everything and never reads',
     outcome: 'slowed',
     async run(peer, target) {
-      await peer.establish(target, { limits: new Map([['x', 2 ** 53 - 1]]) }, { largestMessage: 1024 * 1024 })
+      await peer.establish(target, { pool: 2 ** 53 - 1 }, { largestMessage: 1024 * 1024 })
     },
   },
 ]

@@ -55,7 +55,6 @@ const [SESSION_COST, EARLY_RENEWAL_COST] = [20, 400]
 /** Sessions on one connection that are not established: the first, or a renewal and the one that it renews. */
 const UNDER_WAY_MAX = 2
 
-const NO_MEMORY: Refusal = { code: 'busy', reason: 'it has no memory for another peer' }
 export const COOLING_DOWN: Refusal = { code: 'cooldown', reason: 'it was refused a short while ago' }
 
 /** The sessions with one peer, of which at most one is established: begins and renews them, and does what their set decides. */
@@ -210,7 +209,7 @@ export class PeerSessions implements SessionOwner<Session> {
     try {
       resumed = this.#options.streams.attach(session, ready)
     } catch (error) {
-      return GlueberryError.is(error, 'BUSY') ? session.refuse(NO_MEMORY) : session.fail(error)
+      return session.fail(error)
     }
     if (this.#current !== session) return // ended meanwhile
     this.#lost = undefined
@@ -297,11 +296,7 @@ export class PeerSessions implements SessionOwner<Session> {
 
   #makeReady(session: Session, instance: Uint8Array): void {
     for (const rival of this.#set.rivals(session)) rival.goodbye('replaced', { kind: 'local' })
-    const ready = this.#options.streams.begin(instance)
-    if (ready === undefined) {
-      return session.refuse(NO_MEMORY)
-    }
-    session.sendReady({ type: 'ready', ...ready })
+    session.sendReady({ type: 'ready', ...this.#options.streams.begin(instance) })
   }
 
   #tooMuch(): void {

@@ -5,10 +5,19 @@ import type { Settings } from './settings.ts'
 
 const KiB = 1024
 
+/** Credit of a peer that has asked for nothing yet, in cost: so much at least, and at most. */
+const [POOL_MIN, POOL_MAX] = [4 * KiB, 64 * KiB]
+
 /** Budgets are told in bytes of messages; the cost of one message's overhead for each name comes on top. */
 export const BUDGET_SLACK: number = STREAM_NAMES_MAX * MESSAGE_OVERHEAD
 
-/** Credit that each of so many names begins with: one largest message at least, 256 KiB where the budget has room for that. */
+/** What a peer may write before it asks for more: an eighth of the node's budget holds that of as many peers as may connect. */
+export function poolSize({ flow, limits }: Pick<Settings, 'flow' | 'limits'>): number {
+  const share = Math.floor(flow.nodeBudget / 8 / limits.connections)
+  return Math.min(Math.max(POOL_MIN, share), POOL_MAX)
+}
+
+/** What a name is granted at once when its sender asks: one largest message at least, 256 KiB where the budget has room for that for each of so many names. */
 export function firstWindow({ flow, limits }: Pick<Settings, 'flow' | 'limits'>, names: number): number {
   const share = Math.min(256 * KiB, Math.floor(flow.peerBudget / Math.max(1, names)))
   return Math.min(flow.window, Math.max(limits.messageSize + MESSAGE_OVERHEAD, share))

@@ -155,8 +155,7 @@ export class Peers implements PeerOwner {
 
   /** Accepts one more name, from every peer. @throws GlueberryError `INVALID_STREAM`, `INVALID_OPTION` */
   addName(name: string): void {
-    const receivers = [...this.#peers.values()].map(({ traffic }) => traffic.receiver)
-    if (!this.#options.names.add(name, receivers)) return
+    if (!this.#options.names.add(name)) return
     for (const peer of this.#peers.values()) peer.accept(name)
   }
 

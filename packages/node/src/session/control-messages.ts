@@ -72,5 +72,12 @@ export function handleControl(message: ControlMessage, phase: Phase, target: Con
       return target.pong(message.number)
     case 'renew':
       if (established) target.renew()
+      return
+    case 'want':
+      if (!established) throw protocolViolation(peerId, 'WANT came before READY')
+      return streams.want(message.name, message.limit)
+    case 'return':
+      if (!established) throw protocolViolation(peerId, 'RETURN came before READY')
+      return streams.returned(message.name, message.returned)
   }
 }

@@ -168,8 +168,8 @@ export class Session extends SessionView implements SessionPort {
     if (this.established) this.#duties.requestAcknowledgement()
   }
 
-  /** Which names this side accepts more, or no longer; or, from the side that dialed, that new keys are wanted. */
-  tell(message: ControlMessage & { readonly type: 'streams' | 'withdraw' | 'renew' }): void {
+  /** Which names this side accepts more, or no longer; what credit it asks for, or gives back; or, from the side that was dialed, that new keys are wanted. */
+  tell(message: ControlMessage & { readonly type: 'streams' | 'withdraw' | 'renew' | 'want' | 'return' }): void {
     this.#send(message)
   }
 

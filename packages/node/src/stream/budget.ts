@@ -11,6 +11,9 @@ export class Budget {
   #held = 0
   readonly #waiting = new LinkedList<() => void>()
   #rouses = false // in this turn
+  /** Called, once in a turn, when something of it or of a child's is free again. */
+  onFreed: (() => void) | undefined
+  #freed = false // in this turn
 
   constructor(max: number, parent?: Budget) {
     this.max = max
@@ -37,12 +40,20 @@ export class Budget {
     this.#used += used
     this.#held += held
     this.#parent?.add(used, held)
-    if (used < 0) this.#rouse()
+    if (used >= 0) return
+    this.#rouse()
+    this.#tell()
   }
 
   /** Whether so much more stays within this part of the limits. */
   hasRoom(amount: number, part: number): boolean {
     return this.#fits(amount, part) && this.#parent?.hasRoom(amount, part) !== false
+  }
+
+  /** Which of the limits would be passed by so much more: this budget's own, or its parent's. */
+  shortOf(amount: number, part: number): 'own' | 'parent' | undefined {
+    if (!this.#fits(amount, part)) return 'own'
+    return this.#parent?.shortOf(amount, part) === undefined ? undefined : 'parent'
   }
 
   /** Calls back, once, when there may be room for so much within this part; those that wait are called in turns. */
@@ -53,6 +64,16 @@ export class Budget {
 
   #fits(amount: number, part: number): boolean {
     return this.#used + amount <= this.max * part
+  }
+
+  /** After what freed the room is complete. */
+  #tell(): void {
+    if (this.#freed || this.onFreed === undefined) return
+    this.#freed = true
+    queueMicrotask(() => {
+      this.#freed = false
+      this.onFreed?.()
+    })
   }
 
   /** After what freed the room is complete: it may belong to a sender that is called. */
@@ -85,10 +106,8 @@ export class Account {
     this.#budget.add(moreUsed, moreHeld)
   }
 
-  /** Promises `amount` more, or nothing and returns false. */
-  reserve(amount: number): boolean {
-    if (amount > this.#budget.left) return false
-    this.set(this.#used + amount, this.#held)
-    return true
+  /** What has no room for `amount` more within this part of the limits: the budget itself, or its parent; `undefined` when all have. */
+  shortOf(amount: number, part: number): 'own' | 'parent' | undefined {
+    return this.#budget.shortOf(amount, part)
   }
 }

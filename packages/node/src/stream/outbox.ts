@@ -1,20 +1,29 @@
 import { FRAME_HEADER_MAX, MESSAGE_OVERHEAD, RECORD_PLAINTEXT_MAX } from '@glueberry/wire'
 import { Batch, type Mark } from './batch.ts'
+import { type CreditPool, NO_POOL } from './credit-pool.ts'
 
 /** The largest message that is kept in one frame; a larger one is cut into fragments. */
 const WHOLE_MAX = RECORD_PLAINTEXT_MAX - FRAME_HEADER_MAX
 /** Not worth a fragment: a large message begins in the next batch instead. */
 const FRAGMENT_MIN = 1024
 const SMALLEST_BATCH = 256
+/** A sender asks for so much at least when it asks first, in cost: it will hardly be the last. */
+const FIRST_WANT = 256 * 1024
 
 /** How far a receiver is, as its READY says. */
 export interface SessionStart {
-  /** Credit for this session, in cost. */
-  readonly limit: number
+  /** Credit of all names together, beyond the limit of each. */
+  readonly pool: CreditPool
   readonly received: number
   readonly consumed: number
   /** The receiver has forgotten this instance: send again, marked as redelivered, what it may have had. */
   readonly forgotten: boolean
+}
+
+/** Where in the batches something is. */
+interface Place {
+  readonly batch: Batch
+  readonly mark: Mark
 }
 
 /** What was given up. */
@@ -33,7 +42,7 @@ export class Outbox {
   /** What of the first batch is not yet consumed begins here. */
   #headMark: Mark = { offset: 0, sequence: 1, bytes: 0, cost: 0 }
   /** What the writer sends next. Without a batch: the beginning of the first one. */
-  #cursor: { readonly batch: Batch; readonly mark: Mark } | undefined
+  #cursor: Place | undefined
   #assigned = 0 // last sequence given to a message
   #written = 0 // highest sequence that was ever written whole
   #skippedThrough = 0 // highest sequence that an OPEN passed over
@@ -42,8 +51,13 @@ export class Outbox {
   #redeliveredThrough = 0
   #bytes = 0 // kept
   #queued = 0 // cost of what is kept and not written in this session
+  #pool: CreditPool = NO_POOL
   #spent = 0 // cost written in this session
+  #begun = 0 // cost of what is not yet written of a message that has begun: it is taken from the credit at once
   #limit = 0
+  #returned = 0 // of it
+  #overflow = 0 // what is spent, or begun, beyond the limit, out of the pool
+  #wanted = 0 // the limit that the receiver was asked for last
   #progress = 0
   /** How many acknowledgements of this session may still raise the limit alone and count as progress. */
   #grants = 0
@@ -117,23 +131,20 @@ export class Outbox {
 
   /** Whether this session's credit leaves room for one more message of `size` bytes, behind all that is queued. */
   fits(size: number): boolean {
-    return this.#spent + this.#queued + size + MESSAGE_OVERHEAD <= this.#limit
+    return this.#queued - this.#begun + size + MESSAGE_OVERHEAD <= this.#credit
   }
 
   /** Whether half of the most room that there was in this session is free again. */
   get belowLowMark(): boolean {
-    return this.#limit - this.#spent - this.#queued >= this.#mostRoom / 2
+    return this.#credit - this.#queued + this.#begun >= this.#mostRoom / 2
   }
 
   /** Whether something is queued that the credit allows to be sent now. */
   get sendable(): boolean {
     if (this.#queued === 0) return false
-    const credit = this.#limit - this.#spent
-    if (credit >= this.#queued) return true
+    if (this.#begun > 0 || this.#credit >= this.#queued) return true
     const place = this.#place()
-    if (place === undefined) return false
-    const { batch, mark } = place
-    return batch.walk(mark, (to, from) => from === mark && to.cost - mark.cost <= credit) !== mark
+    return place !== undefined && this.#costOfMessage(place) <= this.#credit
   }
 
   /** Copies one message in; returns its sequence. */
@@ -163,13 +174,13 @@ export class Outbox {
    * A session is established: goes back to what the receiver has not received.
    * Returns false when the receiver claims what it cannot have.
    */
-  begin({ limit, received, consumed, forgotten }: SessionStart): boolean {
+  begin({ pool, received, consumed, forgotten }: SessionStart): boolean {
     if (received > Math.max(this.#written, this.#skippedThrough)) return false
     if (forgotten) this.#redeliveredThrough = this.#written
     this.#drop(consumed)
-    this.#limit = limit
-    this.#spent = 0
-    this.#mostRoom = limit
+    this.pause()
+    this.#pool = pool
+    this.#mostRoom = pool.left
     this.#rewind(Math.max(received, this.#consumed))
     this.#claimable = Math.max(received, this.nextSequence - 1)
     this.#grants = this.#claimable - this.#consumed
@@ -190,15 +201,57 @@ export class Outbox {
       this.#grants--
     }
     this.#limit = Math.max(this.#limit, limit)
-    this.#mostRoom = Math.max(this.#mostRoom, this.#limit - this.#spent)
+    this.#overflows()
+    this.#mostRoom = Math.max(this.#mostRoom, this.#credit)
     this.#drop(consumed)
     return true
   }
 
+  /**
+   * The limit that the receiver has to be asked for: the next message does not fit into the credit, and consumption alone
+   * will not change that; or it is the first time in this session that the credit is too little. `undefined` otherwise.
+   *
+   * @param waiting cost of what is not yet accepted, and of the first of it
+   */
+  want(waiting: { readonly first: number; readonly all: number }): number | undefined {
+    if (this.#begun > 0 || this.#wanted > this.#limit) return undefined
+    const place = this.#place()
+    const next = place === undefined ? waiting.first : this.#costOfMessage(place)
+    const all = this.#queued + waiting.all
+    if (next === 0 || (next <= this.#credit && (all <= this.#credit || this.#wanted > 0))) return undefined
+    const inFlight = this.cost - this.#queued
+    const own = this.#limit - this.#returned - this.#spent
+    if (this.#wanted > 0 && own + inFlight >= next) return undefined
+    const least = this.#wanted > 0 ? 0 : FIRST_WANT
+    this.#wanted = this.#spent + this.#returned + Math.max(next, all, least)
+    this.#grants++
+    return this.#wanted
+  }
+
+  /** Gives back the credit of this name when nothing is kept. Returns how much that is in this session in total, or `undefined` for nothing. */
+  giveBack(): number | undefined {
+    const unused = this.#limit - this.#returned - this.#spent
+    if (this.messages > 0 || unused <= 0) return undefined
+    this.#returned += unused
+    this.#wanted = 0
+    this.#mostRoom = this.#pool.left
+    return this.#returned
+  }
+
+  /** Whether there is credit to give back. */
+  get holdsCredit(): boolean {
+    return this.#limit - this.#returned > this.#spent
+  }
+
   /** No session: nothing can be written. */
   pause(): void {
+    this.#pool = NO_POOL
     this.#limit = 0
+    this.#returned = 0
     this.#spent = 0
+    this.#begun = 0
+    this.#overflow = 0
+    this.#wanted = 0
   }
 
   /** The plaintext of the next record, in parts, as far as the credit goes; moves past it. */
@@ -207,22 +260,16 @@ export class Outbox {
     let left = RECORD_PLAINTEXT_MAX
     for (let place = this.#place(); place !== undefined && left > 0; place = this.#place()) {
       const { batch, mark } = place
-      const credit = this.#limit - this.#spent
-      const all = batch.end.offset - mark.offset <= left && batch.end.cost - mark.cost <= credit
-      const most = left
-      const to = all
-        ? batch.end
-        : batch.walk(mark, (end) => end.offset - mark.offset <= most && end.cost - mark.cost <= credit)
+      const to = this.#writable(place, left)
       if (to.offset === mark.offset) break
       parts.push(batch.slice(mark, to))
       left -= to.offset - mark.offset
-      this.#spent += to.cost - mark.cost
       this.#queued -= to.cost - mark.cost
       this.#written = Math.max(this.#written, to.sequence - 1)
       this.#grants += Math.max(0, to.sequence - 1 - this.#claimable)
       this.#claimable = Math.max(this.#claimable, to.sequence - 1)
       this.#cursor = { batch, mark: to }
-      if (!all) break
+      if (to.offset !== batch.end.offset) break
     }
     return parts.length === 0 ? undefined : parts
   }
@@ -233,7 +280,61 @@ export class Outbox {
     const abandoned = { from: this.#consumed + 1, count: this.messages }
     this.#drop(this.#assigned)
     this.#queued = 0
+    this.#begun = 0
     return abandoned
+  }
+
+  /** What may be spent now. */
+  get #credit(): number {
+    return Math.max(0, this.#limit - this.#returned - this.#spent - this.#begun) + this.#pool.left
+  }
+
+  #overflows(): void {
+    const overflow = Math.max(0, this.#spent + this.#begun + this.#returned - this.#limit)
+    this.#pool.take(overflow - this.#overflow)
+    this.#overflow = overflow
+  }
+
+  /** How far of this batch may be written, as one record or the rest of one; spends that. A message begins only when there is credit for all of it. */
+  #writable({ batch, mark }: Place, left: number): Mark {
+    const { end } = batch
+    const rest = end.cost - mark.cost
+    const whole = this.#begun === 0 && end.sequence > batch.last // no message goes on before it, or behind it
+    if (whole && end.offset - mark.offset <= left && rest <= this.#credit) {
+      this.#spent += rest
+      this.#overflows()
+      return end
+    }
+    return batch.walk(mark, (to, from) => {
+      if (to.offset - mark.offset > left) return false
+      const cost = to.cost - from.cost
+      if (this.#begun === 0) {
+        const all = to.sequence > from.sequence ? cost : this.#costOfMessage({ batch, mark: from })
+        if (all > this.#credit) return false
+        this.#begun = all
+      }
+      this.#begun -= cost
+      this.#spent += cost
+      this.#overflows()
+      return true
+    })
+  }
+
+  /** Cost of the whole message that begins here. */
+  #costOfMessage({ batch, mark }: Place): number {
+    let cost = 0
+    for (let at: Batch | undefined = batch; at !== undefined; at = at.next) {
+      const from = at === batch ? mark : at.start
+      let whole = false
+      at.walk(from, (to, before) => {
+        if (whole) return false
+        cost += to.cost - before.cost
+        whole = to.sequence > before.sequence
+        return true
+      })
+      if (whole) break
+    }
+    return cost
   }
 
   #addBatch(sequence: number, size: number): Batch {
@@ -249,7 +350,7 @@ export class Outbox {
   }
 
   /** Where there is something to write, if there is. */
-  #place(): { readonly batch: Batch; readonly mark: Mark } | undefined {
+  #place(): Place | undefined {
     const cursor = this.#cursor
     let batch = cursor?.batch ?? this.#head
     let mark = cursor?.mark ?? batch?.start

@@ -4,8 +4,10 @@ import { GlueberryError } from '../errors.ts'
 import type { PeerId } from '../peer-id.ts'
 import type { Due, SessionPort } from '../session-port.ts'
 import { AcknowledgementSchedule } from './acknowledgement-schedule.ts'
-import { Account, type Budget } from './budget.ts'
+import type { Budget } from './budget.ts'
 import type { Counts } from './counts.ts'
+import { CreditPool } from './credit-pool.ts'
+import type { GrantQueue } from './grant-queue.ts'
 import { Inbox } from './inbox.ts'
 import type { ReceivedMessage } from './message.ts'
 
@@ -23,9 +25,13 @@ export interface ReceiverOptions {
   readonly clock: Clock
   readonly budget: Budget
   readonly messageSize: number
-  /** Credit that each of so many names begins with. */
+  /** Cost that the peer may write before it has asked for more. */
+  readonly pool: number
+  /** One of so many names, whose sender asks, is granted so much at once. */
   firstWindow(names: number): number
   readonly windowMax: number
+  /** Where senders of all peers wait for credit. */
+  readonly grants: GrantQueue
   /** Names that this node accepts now. */
   names(): ReadonlySet<string>
   /** While draining: no new credit for names whose inbox is not empty. */
@@ -43,10 +49,8 @@ interface SenderRecord {
 }
 
 interface Session {
-  readonly firstWindow: number
+  readonly pool: CreditPool
   readonly names: Set<string>
-  /** Names that were promised a first window and have no inbox yet. */
-  readonly unused: Set<string>
   readonly opened: Set<string>
   /** Names that were accepted earlier in this session; with the inbox, as long as the peer may still open its stream and use its credit. */
   readonly withdrawn: Map<string, Inbox | undefined>
@@ -58,19 +62,16 @@ interface Session {
   readonly acknowledgements: AcknowledgementSchedule
 }
 
-/** Everything about receiving from one peer: the record of its instance, its inboxes, their budget, acknowledgements. */
+/** Everything about receiving from one peer: the record of its instance, its inboxes, their credit, acknowledgements. */
 export class Receiver {
   readonly #options: ReceiverOptions
   readonly #inboxes = new Map<string, Inbox>()
-  /** First windows of names that have no inbox yet. */
-  readonly #promised: Account
   /** The sender's instance that the positions are of, and our own mark of this record. */
   #record: SenderRecord | undefined
   #session: Session | undefined
 
   constructor(options: ReceiverOptions) {
     this.#options = options
-    this.#promised = new Account(options.budget)
     const { remembered } = options
     if (remembered === undefined) return
     const { instance, memory, received } = remembered
@@ -108,32 +109,22 @@ export class Receiver {
     return this.#inboxes.values()
   }
 
-  get hasSession(): boolean {
-    return this.#session !== undefined
-  }
-
-  /**
-   * This side becomes ready for the peer's running instance: its streams are accepted from here on.
-   * `undefined` when the budget cannot hold a first window for every name.
-   */
-  begin(instance: Uint8Array): Omit<Ready, 'type'> | undefined {
-    const { clock, budget } = this.#options
+  /** This side becomes ready for the peer's running instance: its streams are accepted from here on. */
+  begin(instance: Uint8Array): Omit<Ready, 'type'> {
+    const { clock } = this.#options
     this.end()
     const names = new Set(this.#options.names())
-    const firstWindow = this.#options.firstWindow(names.size)
-    if (this.#needed(names, firstWindow) > budget.left) return undefined
-
     if (this.#record === undefined) {
       this.#record = { instance, memory: clock.randomBytes(MEMORY_LENGTH) }
     } else if (!equalBytes(this.#record.instance, instance)) {
       this.#record.instance = instance
       for (const inbox of this.#inboxes.values()) inbox.newInstance(instance)
     }
-    const unused = new Set([...names].filter((name) => !this.#inboxes.has(name)))
+    // What is held here already came out of an earlier pool: sessions that end again and again bring no more.
+    const pool = new CreditPool(Math.max(0, this.#options.pool - this.held))
     this.#session = {
-      firstWindow,
+      pool,
       names,
-      unused,
       opened: new Set(),
       withdrawn: new Map(),
       granted: names.size,
@@ -141,25 +132,35 @@ export class Receiver {
       port: undefined,
       acknowledgements: new AcknowledgementSchedule(clock),
     }
-    const limits = new Map<string, number>()
-    for (const name of names) limits.set(name, this.#inboxes.get(name)?.attach(firstWindow) ?? firstWindow)
+    for (const inbox of this.#inboxes.values()) inbox.attach(pool)
     const positions = new Map([...this.#inboxes].map(([name, inbox]) => [name, inbox.position]))
     const failed = new Map([...this.#inboxes].map(([name, inbox]) => [name, inbox.failures.last]))
     for (const [name, sequences] of failed) if (sequences.length === 0) failed.delete(name)
-    return { memory: this.#record.memory, limits, positions, failed }
+    return { memory: this.#record.memory, pool: pool.size, positions, failed }
   }
 
-  /** The session is established: what was promised is reserved. Returns false when there is no room for it any more. */
-  attach(port: SessionPort): boolean {
+  /** The session is established: the peer may ask for credit. */
+  attach(port: SessionPort): void {
     const session = this.#session
-    if (session === undefined) return true
-    const { budget } = this.#options
-    if (this.#needed(session.names, session.firstWindow) > budget.left) return false
+    if (session === undefined) return
     session.port = port
-    this.#promise()
     for (const inbox of this.#inboxes.values()) inbox.establish()
     session.acknowledgements.begin(() => port.requestAcknowledgement())
-    return true
+  }
+
+  /** The peer waits for a limit of one name. @throws GlueberryError `PROTOCOL` */
+  want(name: string, limit: number): void {
+    const session = this.#session
+    if (session?.withdrawn.has(name) === true) return // the peer does not know it yet
+    const inbox = this.#acceptedInbox(name)
+    inbox.want(limit)
+    this.#options.grants.ask(inbox, () => this.#session?.acknowledgements.now(inbox))
+  }
+
+  /** The peer gives back credit of one name that it does not use. @throws GlueberryError `PROTOCOL` */
+  returned(name: string, returned: number): void {
+    if (this.#session?.withdrawn.has(name) === true) return
+    this.#acceptedInbox(name).giveBack(returned)
   }
 
   /** The session is over. */
@@ -168,8 +169,10 @@ export class Receiver {
     if (session === undefined) return
     this.#session = undefined
     session.acknowledgements.end()
-    this.#promise()
-    for (const inbox of this.#inboxes.values()) inbox.detach()
+    for (const inbox of this.#inboxes.values()) {
+      this.#options.grants.drop(inbox)
+      inbox.detach()
+    }
   }
 
   /** The peer opens one more data stream in this session. Returns whether it has a name for it. */
@@ -184,12 +187,7 @@ export class Receiver {
     const session = this.#session
     const { name } = open
     const accepted = session?.names.has(name) === true || session?.withdrawn.has(name) === true
-    if (session === undefined || !accepted) {
-      throw new GlueberryError('PROTOCOL', `${peerId} sends on ${JSON.stringify(name)}, which was not accepted`, {
-        peerId,
-        stream: name,
-      })
-    }
+    if (session === undefined || !accepted) throw this.#notAccepted(name)
     if (session.opened.has(name)) {
       throw new GlueberryError('PROTOCOL', `${peerId} opened ${JSON.stringify(name)} twice in one session`, {
         peerId,
@@ -202,15 +200,11 @@ export class Receiver {
       const withdrawn = session.withdrawn.get(name)
       if (withdrawn !== undefined) return withdrawn
       const inbox = this.#newInbox(name, 0)
-      inbox.attach(session.firstWindow)
+      inbox.attach(session.pool)
       inbox.withdraw()
       return inbox
     }
-    let inbox = this.#inboxes.get(name)
-    if (inbox === undefined) {
-      inbox = this.#makeInbox(name)
-      this.#attachInbox(inbox, session)
-    }
+    const inbox = this.#acceptedInbox(name)
     const gap = inbox.open(open)
     if (gap !== undefined) {
       skipped(name, gap.from, gap.count)
@@ -243,21 +237,19 @@ export class Receiver {
     const failures: Failure[] = []
     for (const inbox of this.#session?.acknowledgements.take() ?? []) {
       const { name } = inbox
-      const { consumed, limit } = inbox.acknowledge(this.#options.frozen())
+      const frozen = this.#options.frozen()
+      const failed = inbox.failures.take()
+      if (failed.length === 0 && inbox.isTold(frozen)) continue
+      const { consumed, limit } = inbox.acknowledge(frozen)
       acknowledgements.push({ name, consumed, limit })
-      for (const sequence of inbox.failures.take()) failures.push({ name, sequence })
+      for (const sequence of failed) failures.push({ name, sequence })
     }
     return { failures, acknowledgements }
   }
 
-  /** Whether the budget has room for one more name. */
-  get hasRoomForName(): boolean {
-    return this.#session === undefined || this.#session.firstWindow <= this.#options.budget.left
-  }
-
   /**
-   * One more name is accepted, for which the budget must have room. The peer learns of it by STREAMS, then its first
-   * limit. Returns false for a name that was withdrawn in this session: only the next one can accept it again.
+   * One more name is accepted; the peer learns of it by STREAMS. Returns false for a name that was withdrawn in this
+   * session: only the next one can accept it again.
    */
   accept(name: string): boolean {
     const session = this.#session
@@ -265,9 +257,6 @@ export class Receiver {
     if (session.withdrawn.has(name)) return false
     session.names.add(name)
     session.granted++
-    const inbox = this.#inboxes.get(name) ?? this.#makeInbox(name)
-    this.#attachInbox(inbox, session)
-    session.acknowledgements.now(inbox)
     return true
   }
 
@@ -279,9 +268,8 @@ export class Receiver {
     const session = this.#session
     const inbox = this.#inboxes.get(name)
     if (session?.names.delete(name) === true) session.withdrawn.set(name, session.opened.has(name) ? undefined : inbox)
-    session?.unused.delete(name)
-    this.#promise()
     if (inbox === undefined) return undefined
+    this.#options.grants.drop(inbox)
     inbox.withdraw()
     session?.acknowledgements.delete(inbox)
     this.#inboxes.delete(name)
@@ -302,37 +290,35 @@ export class Receiver {
     this.#record = undefined
   }
 
-  /** What the budget must have for a first window of each name, beside what it counts already. */
-  #needed(names: ReadonlySet<string>, firstWindow: number): number {
-    let needed = 0
-    for (const name of names) needed += Math.max(0, firstWindow - (this.#inboxes.get(name)?.held ?? 0))
-    return needed
+  /** The inbox of a name that is accepted in this session. @throws GlueberryError `PROTOCOL` for another one */
+  #acceptedInbox(name: string): Inbox {
+    const session = this.#session
+    if (session?.names.has(name) !== true) throw this.#notAccepted(name)
+    let inbox = this.#inboxes.get(name)
+    if (inbox === undefined) {
+      inbox = this.#makeInbox(name)
+      inbox.attach(session.pool)
+      if (session.port !== undefined) inbox.establish()
+    }
+    return inbox
+  }
+
+  #notAccepted(name: string): GlueberryError {
+    const { peerId } = this.#options
+    const text = `${peerId} sends on ${JSON.stringify(name)}, which was not accepted`
+    return new GlueberryError('PROTOCOL', text, { peerId, stream: name })
   }
 
   #newInbox(name: string, received: number): Inbox {
     const { peerId, budget, messageSize, windowMax } = this.#options
+    const firstWindow = this.#options.firstWindow(this.#options.names().size)
     const { instance } = this.#record as SenderRecord
-    return new Inbox({ peerId, name, instance, received, messageSize, windowMax, budget })
+    return new Inbox({ peerId, name, instance, received, messageSize, firstWindow, windowMax, budget })
   }
 
   #makeInbox(name: string, received = 0): Inbox {
     const inbox = this.#newInbox(name, received)
     this.#inboxes.set(name, inbox)
     return inbox
-  }
-
-  /** Its credit in this session begins, in place of what was promised to its name. */
-  #attachInbox(inbox: Inbox, session: Session): void {
-    session.unused.delete(inbox.name)
-    this.#promise()
-    inbox.attach(session.firstWindow)
-    if (session.port !== undefined) inbox.establish()
-  }
-
-  /** Counts in the budget what is promised to names without an inbox. */
-  #promise(): void {
-    const session = this.#session
-    const names = session?.port === undefined ? 0 : session.unused.size
-    this.#promised.set(names * (session?.firstWindow ?? 0), 0)
   }
 }

@@ -67,6 +67,9 @@ export class Sender {
   /** Waits for what is kept on other names, or for other peers, to go. */
   #awaitsRoom = false
   #session: { readonly port: SessionPort; writer: Writer | undefined } | undefined
+  #asks = false // in this turn
+  /** The last sequence when `giveBackIfIdle` was called last, if nothing was kept then. */
+  #idleSince: number | undefined
   /** Something did not fit: nothing is accepted until the low mark, so that a sender is not woken for every message. */
   #full = false
   /** The size of what did not fit. */
@@ -110,6 +113,7 @@ export class Sender {
     }
     const problem = this.#mayNotWait()
     if (problem !== undefined) throw problem
+    this.#ask()
     return false
   }
 
@@ -135,6 +139,7 @@ export class Sender {
         resolve()
       })
       signal?.addEventListener('abort', abort, { once: true })
+      this.#ask()
     })
   }
 
@@ -157,6 +162,27 @@ export class Sender {
     this.#advance()
   }
 
+  /** The pool that names share has room again. */
+  poolHasRoom(): void {
+    if (this.#session !== undefined && (this.#outbox.sendable || !this.#waiting.empty || !this.#writable.empty))
+      this.#advance()
+  }
+
+  /** Gives back credit that was not used since the last call. Returns whether there is some that may be given back later. */
+  giveBackIfIdle(): boolean {
+    const session = this.#session
+    const outbox = this.#outbox
+    if (session === undefined || !outbox.holdsCredit) return false
+    const last = outbox.lastSequence
+    if (outbox.messages === 0 && this.#waiting.empty && this.#idleSince === last) {
+      const returned = outbox.giveBack()
+      if (returned !== undefined) session.port.tell({ type: 'return', name: this.#options.name, returned })
+      return false
+    }
+    this.#idleSince = last
+    return true
+  }
+
   /** The session is over. With a goodbye, the stream is ended in good order first. */
   detach(orderly: boolean): void {
     const writer = this.#session?.writer
@@ -169,7 +195,9 @@ export class Sender {
   /** The peer acknowledges. Returns whether that brought anything. @throws GlueberryError `PROTOCOL` */
   acknowledge(consumed: number, limit: number): boolean {
     const before = this.#outbox.progress
+    const consumedBefore = this.#outbox.consumed
     if (!this.#outbox.acknowledge(consumed, limit)) throw this.#protocolError()
+    if (this.#outbox.consumed === consumedBefore) this.#full = false // it was granted more: that is there to be used
     this.#recount()
     this.#watchers.settle(this.#outbox.consumed)
     this.#advance()
@@ -256,9 +284,31 @@ export class Sender {
     return sequence
   }
 
+  /** Asks the peer for credit where it is needed, for all that has come when the caller is done. */
+  #ask(): void {
+    if (this.#asks || this.#session === undefined) return
+    this.#asks = true
+    queueMicrotask(() => {
+      this.#asks = false
+      this.#askNow()
+    })
+  }
+
+  #askNow(): void {
+    const session = this.#session
+    if (session === undefined) return
+    // What `trySend` refused last counts as waiting, and a small message where a caller waits for room.
+    const waits = !this.#waiting.empty || this.#refused > 0 || !this.#writable.empty
+    const first = waits ? (this.#waiting.first?.size ?? this.#refused) + MESSAGE_OVERHEAD : 0
+    const all = Math.max(first, this.#waitingBytes + this.#waiting.size * MESSAGE_OVERHEAD)
+    const limit = this.#outbox.want({ first, all })
+    if (limit !== undefined) session.port.tell({ type: 'want', name: this.#options.name, limit })
+  }
+
   #write(added: number): void {
     const session = this.#session
     if (session === undefined) return
+    if (!this.#outbox.sendable) return this.#ask()
     if (session.writer === undefined) {
       const { name, clock, shared } = this.#options
       session.writer = new Writer({ name, outbox: this.#outbox, port: session.port, clock, shared })
@@ -278,6 +328,7 @@ export class Sender {
       next = this.#waiting.first
     }
     if (this.#outbox.sendable) this.#write(0)
+    this.#ask()
     this.#tellWritable()
   }
 
@@ -325,6 +376,7 @@ export class Sender {
       signal?.addEventListener('abort', abort, { once: true })
       const place = this.#waiting.push(waiting)
       this.#waitingBytes += size
+      this.#ask()
       this.#options.waits()
     })
   }

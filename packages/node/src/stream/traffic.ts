@@ -1,14 +1,18 @@
 import { type Acknowledgement, equalBytes, FAILED_MAX, type Failure, type Ready } from '@glueberry/wire'
-import type { Clock } from '../clock.ts'
+import type { Cancellable, Clock } from '../clock.ts'
 import { type ErrorCode, GlueberryError } from '../errors.ts'
 import { checkName } from '../options/check.ts'
 import type { PeerId } from '../peer-id.ts'
 import type { Due, SessionPort, StreamsPort } from '../session-port.ts'
 import type { Budget } from './budget.ts'
 import type { Counts } from './counts.ts'
+import { CreditPool, NO_POOL } from './credit-pool.ts'
 import { Outbox } from './outbox.ts'
 import type { Receiver } from './receiver.ts'
 import { Sender, type SendOptions } from './sender.ts'
+
+/** Credit that is not used for so long is given back, in milliseconds. */
+const IDLE = 1000
 
 /** What is remembered of a peer that is away and for which nothing is kept: how far both sides were. */
 export interface Remembered {
@@ -47,7 +51,9 @@ export class Traffic implements StreamsPort {
   /** The peer's mark of its record of us, as of the last session. */
   #memory: Uint8Array | undefined
   // What the present session's READY said, for names that are first used later in it.
-  #limits: Map<string, number> | undefined
+  /** Credit of the present session for all names together. */
+  #pool: CreditPool = NO_POOL
+  #giveBack: Cancellable | undefined // while a name has credit that it may not need
   #positions: Ready['positions'] | undefined
   #forgotten = false
   /** What may be sent: our own limit, and the peer's as far as it is known. */
@@ -115,7 +121,7 @@ export class Traffic implements StreamsPort {
     await Promise.all(senders.map((sender) => sender?.flush(signal)))
   }
 
-  begin(instance: Uint8Array): Omit<Ready, 'type'> | undefined {
+  begin(instance: Uint8Array): Omit<Ready, 'type'> {
     return this.receiver.begin(instance)
   }
 
@@ -133,13 +139,10 @@ export class Traffic implements StreamsPort {
     const forgotten = this.#memory !== undefined && !resumed
     this.#port = port
     this.#largestMessage = Math.min(port.largestMessage, this.#options.messageSize)
-    this.#limits = new Map(ready.limits)
+    this.#pool = new CreditPool(ready.pool)
     this.#positions = ready.positions
     this.#forgotten = forgotten
-    if (!this.receiver.attach(port)) {
-      const { peerId } = this.#options
-      throw new GlueberryError('BUSY', `there is no memory for ${peerId} any more`, { peerId })
-    }
+    this.receiver.attach(port)
     for (const [name, { received }] of ready.positions) {
       if (received > 0 && !this.#senders.has(name)) throw this.#neverSent(name)
     }
@@ -176,7 +179,6 @@ export class Traffic implements StreamsPort {
   withdrawn(names: readonly string[]): void {
     for (const name of names) {
       const sender = this.#senders.get(name)
-      this.#limits?.delete(name)
       if (sender === undefined) continue
       this.#dropSender(name, sender)
       sender.detach(true)
@@ -186,6 +188,8 @@ export class Traffic implements StreamsPort {
   /** The session is over; with a goodbye, streams end in good order. */
   detach(orderly: boolean): void {
     this.#port = undefined
+    this.#giveBack?.cancel()
+    this.#giveBack = undefined
     this.receiver.end()
     for (const sender of this.#senders.values()) sender.detach(orderly)
   }
@@ -193,20 +197,34 @@ export class Traffic implements StreamsPort {
   /** Returns whether they brought anything. @throws GlueberryError `PROTOCOL` */
   acknowledge(acknowledgements: readonly Acknowledgement[]): boolean {
     let progress = false
+    const { left } = this.#pool
     for (const { name, consumed, limit } of acknowledgements) {
       const sender = this.#senders.get(name)
-      if (sender?.attached === true) {
-        progress = sender.acknowledge(consumed, limit) || progress
-        continue
-      }
-      // A name that is not in use in this session yet, or was accepted only now: this is its credit.
-      if (consumed > 0 || this.#port?.remoteStreams.has(name) !== true) throw this.#neverSent(name)
-      const before = this.#limits?.get(name)
-      this.#limits?.set(name, Math.max(limit, before ?? 0))
-      progress = before === undefined || progress
-      if (sender !== undefined) this.#attachSender(name, sender)
+      if (sender?.attached === true) progress = sender.acknowledge(consumed, limit) || progress
+      else if (consumed > 0 || limit > 0) throw this.#neverSent(name)
     }
+    if (this.#pool.left > left) for (const sender of this.#senders.values()) sender.poolHasRoom()
+    this.#giveBackLater()
     return progress
+  }
+
+  want(name: string, limit: number): void {
+    this.receiver.want(name, limit)
+  }
+
+  returned(name: string, returned: number): void {
+    this.receiver.returned(name, returned)
+  }
+
+  /** While some credit may not be needed: looks again after a while. */
+  #giveBackLater(): void {
+    if (this.#giveBack !== undefined || ![...this.#senders.values()].some(({ outbox }) => outbox.holdsCredit)) return
+    this.#giveBack = this.#options.clock.setTimer(() => {
+      this.#giveBack = undefined
+      let again = false
+      for (const sender of this.#senders.values()) again = sender.giveBackIfIdle() || again
+      if (again) this.#giveBackLater()
+    }, IDLE)
   }
 
   /** Gives up everything that is kept for the peer, and rejects every call that waits. */
@@ -274,8 +292,7 @@ export class Traffic implements StreamsPort {
 
   #attachSender(name: string, sender: Sender): void {
     const { received, consumed } = this.#positions?.get(name) ?? { received: 0, consumed: 0 }
-    const limit = this.#limits?.get(name) ?? 0
-    sender.attach(this.#port as SessionPort, { limit, received, consumed, forgotten: this.#forgotten })
+    sender.attach(this.#port as SessionPort, { pool: this.#pool, received, consumed, forgotten: this.#forgotten })
   }
 
   /** The peer does not accept the name any more, and has forgotten what it had of it. */

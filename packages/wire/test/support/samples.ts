@@ -31,14 +31,13 @@ export const controlMessages: readonly Sendable[] = [
   {
     type: 'ready',
     memory: range(8),
-    limits: new Map([
-      ['chat', 1_048_832],
-      ['files.v2', 2 ** 40],
-    ]),
+    pool: 65_536,
     positions: new Map([['chat', { received: 12, consumed: 9 }]]),
     failed: new Map([['chat', [7, 9]]]),
   },
-  { type: 'ready', memory: range(8, 9), limits: new Map(), positions: new Map(), failed: new Map() },
+  { type: 'ready', memory: range(8, 9), pool: 0, positions: new Map(), failed: new Map() },
+  { type: 'want', name: 'chat', limit: 2 ** 40 },
+  { type: 'return', name: 'files.v2', returned: 70_000 },
   {
     type: 'ack',
     acknowledgements: [
