@@ -36,6 +36,7 @@ const CATEGORIES = {
     ],
     'Control messages': [
       ...['ControlMessage', 'encodeControl', 'decodeControl', 'Setup', 'Ready', 'Position', 'Acknowledgement'],
+      ...['Want', 'Return'],
       ...['Failure', 'Refusal', 'RefusalCode', 'GoodbyeReason', 'ENDED_MAX', 'FAILED_MAX', 'FAILURES_MAX'],
       ...['HANDSHAKE_BYTES_MAX', 'INSTANCE_LENGTH', 'MEMORY_LENGTH'],
     ],

@@ -64,6 +64,30 @@ const violations: [string, (peer: RawPeer) => Promise<void> | void][] = [
     (peer) => peer.channel.send({ type: 'ack', acknowledgements: [{ name: 'unknown', consumed: 0, limit: 5 }] }),
   ],
   [
+    'a wish for credit of a name that is not accepted',
+    (peer) => peer.channel.send({ type: 'want', name: 'y', limit: 1 }),
+  ],
+  ['credit returned that was not granted', (peer) => peer.channel.send({ type: 'return', name: 'x', returned: 1 })],
+  [
+    'less credit returned than before',
+    async (peer) => {
+      await peer.want(2000)
+      peer.channel.send({ type: 'return', name: 'x', returned: 2000 })
+      peer.channel.send({ type: 'return', name: 'x', returned: 1000 })
+    },
+  ],
+  [
+    'credit used that was returned',
+    async (peer) => {
+      await peer.want(2000)
+      peer.channel.send({ type: 'return', name: 'x', returned: 2000 })
+      // On the same stream behind it: what is answered is known there. The pool of 4 KiB is there still.
+      peer.channel.send({ type: 'ping', number: 1 })
+      await eventually(() => peer.heard.includes('pong'))
+      ;(await peer.dataStream()).send(open(), ...Array.from({ length: 5 }, () => part('MESSAGE', 744)))
+    },
+  ],
+  [
     'the same acknowledgement without end',
     (peer) => {
       for (let i = 0; i < 10_000; i++)

@@ -356,3 +356,36 @@ test('of a name that the peer has withdrawn nothing is kept, and its sequences d
   await turns(clock)
   expect(second).toEqual(['OPEN 4 marked', 'b']) // through 3: the peer has forgotten those
 })
+
+test('a name asks once for all that waits, and returns what it does not use', async () => {
+  const { clock, traffic, ready } = makeTraffic()
+  const { port, opened, told, written } = session()
+  opened.resolve()
+  traffic.attach(port, { ...ready(1), pool: 600 })
+  const options = { confirm: false, signal: undefined }
+  const sends = Array.from({ length: 5 }, () => traffic.send('x', new Uint8Array(100), options))
+  await turns(clock)
+  expect(told).toEqual([{ type: 'want', name: 'x', limit: 256 * 1024 }])
+  traffic.acknowledge([{ name: 'x', consumed: 0, limit: 5000 }])
+  await Promise.all(sends)
+  await turns(clock)
+  expect(written).toHaveLength(6) // OPEN, and all of them
+  traffic.acknowledge([{ name: 'x', consumed: 5, limit: 6780 }])
+  clock.advance(900)
+  expect(told).toHaveLength(1)
+  clock.advance(2000)
+  expect(told.slice(1)).toEqual([{ type: 'return', name: 'x', returned: 6780 - 5 * 356 }])
+  expect(clock.pending).toBe(0)
+  // A limit that was on its way when that was sent.
+  traffic.acknowledge([{ name: 'x', consumed: 5, limit: 7000 }])
+  clock.advance(2000)
+  expect(told.at(-1)).toEqual({ type: 'return', name: 'x', returned: 7000 - 5 * 356 })
+  // From here on the pool counts, and a new request.
+  const more = Array.from({ length: 3 }, () => traffic.send('x', new Uint8Array(100), options))
+  await turns(clock)
+  expect(told.at(-1)).toEqual({ type: 'want', name: 'x', limit: 7000 + 256 * 1024 })
+  traffic.acknowledge([{ name: 'x', consumed: 6, limit: 9000 }])
+  await Promise.all(more)
+  traffic.detach(true)
+  expect(clock.pending).toBe(0)
+})

@@ -93,6 +93,27 @@ export const PEER_ATTACKS: readonly PeerAttack[] = [
   floods('PONG', { type: 'pong', number: 1 }),
   floods('STREAMS', { type: 'streams', names: ['x'] }),
   floods('RENEW', { type: 'renew' }),
+  floods('WANT', { type: 'want', name: 'x', limit: 1000 }),
+  floods('RETURN', { type: 'return', name: 'x', returned: 0 }),
+  breaks('returns credit that it does not have', (peer) =>
+    peer.channel.send({ type: 'return', name: 'x', returned: 1 }),
+  ),
+  breaks('asks for credit of a name that is not accepted', (peer) =>
+    peer.channel.send({ type: 'want', name: 'unknown', limit: 1 }),
+  ),
+  {
+    name: 'asks for all credit, uses none and returns none',
+    outcome: 'harmless',
+    async run(_, target) {
+      await many(async (peer) => {
+        await peer.establish(target)
+        for (let limit = 1; limit < 2 ** 40; limit *= 2) {
+          peer.channel.send({ type: 'want', name: 'x', limit })
+          await turn()
+        }
+      })
+    },
+  },
   {
     name: 'floods HANDSHAKE before READY',
     outcome: 'protocol',

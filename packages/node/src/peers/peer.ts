@@ -228,7 +228,7 @@ export class Peer {
     const { blocklist } = this.#node
     if (blocklist.get(this.peerId) !== undefined) return { code: 'blocked', reason: 'it has blocked this node' }
     if (!this.connection.sessions.ready && this.#owner.full)
-      return { code: 'busy', reason: 'it has as many connections as it takes' }
+      return { code: 'busy', reason: 'it has as many connections as limits.connections allows' }
     return undefined
   }
 
