@@ -140,7 +140,8 @@ test('a frame is one write, and hardly ever is one sent back for more room', asy
   // Nothing is consumed, so nothing is acknowledged: what is written are the records, and what libp2p itself says.
   const send = async (count: number, size: number): Promise<void> => {
     const before = alice.peerStats(bobId)?.messagesReceived as number
-    for (let i = 0; i < count; i++) await bob.send(aliceId, 'x', new Uint8Array(size))
+    // All at once: so credit is asked for once.
+    await Promise.all(Array.from({ length: count }, () => bob.send(aliceId, 'x', new Uint8Array(size))))
     await eventually(() => alice.peerStats(bobId)?.messagesReceived === before + count)
   }
   await send(1, 10)
