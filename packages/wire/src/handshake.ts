@@ -1,12 +1,13 @@
-import { x25519 } from '@noble/curves/ed25519.js'
 import { utf8ToBytes } from '@noble/hashes/utils.js'
-import { ml_kem768 } from '@noble/post-quantum/ml-kem.js'
+import { keyAgreement } from '#key-agreement'
 import { concat } from './bytes.ts'
 import { decodeCbor, encodeCbor, Fields } from './cbor.ts'
 import { fail } from './errors.ts'
 import { hkdfSha256 } from './hkdf.ts'
-import { diffieHellman, encodePeerId, type IdentityKeys, toX25519 } from './identity-keys.ts'
-import { type EphemeralKey, NoiseKk } from './noise-kk.ts'
+import { DhKey, encodePeerId, type IdentityKeys, toX25519 } from './identity-keys.ts'
+import type { Encapsulated, KemKey } from './key-agreement.ts'
+import { encapsulateWith } from './key-agreement-noble.ts'
+import { NoiseKk } from './noise-kk.ts'
 import { decodeRefusal, encodeRefusal, type Refusal } from './refusal.ts'
 
 /** The version of the wire that this package speaks. */
@@ -56,7 +57,7 @@ const platformRandom = (length: number): Uint8Array => globalThis.crypto.getRand
 /** The side that dialed the libp2p connection. Writes message 1, reads message 2. */
 export class Initiator {
   readonly #noise: NoiseKk
-  #kem: { publicKey: Uint8Array; secretKey: Uint8Array } | undefined
+  #kem: KemKey | undefined
   readonly #network: string
 
   /** @throws WireError `INVALID_IDENTITY` */
@@ -64,7 +65,7 @@ export class Initiator {
     const random = options.random ?? platformRandom
     this.#noise = startNoise(options, true, random)
     const seed = random(KEM_SEED_LENGTH)
-    this.#kem = ml_kem768.keygen(seed)
+    this.#kem = keyAgreement.kem(seed)
     seed.fill(0)
     this.#network = options.network
   }
@@ -89,7 +90,7 @@ export class Initiator {
       const version = payload.uint('version')
       if (version !== PROTOCOL_VERSION) fail('MALFORMED', `payload 2 is of version ${version}`)
       const ciphertext = payload.bytes('kem', KEM_CIPHERTEXT_LENGTH)
-      const shared = ml_kem768.decapsulate(ciphertext, kem.secretKey)
+      const shared = kem.decapsulate(ciphertext)
       return { secrets: deriveSecrets(this.#noise, shared, true) }
     } finally {
       this.destroy()
@@ -99,7 +100,7 @@ export class Initiator {
   /** Zeroes what is secret; a second call does nothing. */
   destroy(): void {
     this.#noise.destroy()
-    this.#kem?.secretKey.fill(0)
+    this.#kem?.destroy()
     this.#kem = undefined
   }
 }
@@ -107,13 +108,13 @@ export class Initiator {
 /** The side that was dialed. Reads message 1, writes message 2. */
 export class Responder {
   readonly #noise: NoiseKk
-  readonly #random: (length: number) => Uint8Array
+  readonly #random: ((length: number) => Uint8Array) | undefined
   #kemPublicKey: Uint8Array | undefined
 
   /** @throws WireError `INVALID_IDENTITY` */
   constructor(options: HandshakeOptions) {
-    this.#random = options.random ?? platformRandom
-    this.#noise = startNoise(options, false, this.#random)
+    this.#random = options.random
+    this.#noise = startNoise(options, false, options.random ?? platformRandom)
   }
 
   /** @throws WireError `AUTHENTICATION`, `MALFORMED`, `TOO_LARGE`, `INVALID_IDENTITY` */
@@ -129,7 +130,7 @@ export class Responder {
   accept(): { readonly message: Uint8Array<ArrayBuffer>; readonly secrets: SessionSecrets } {
     const publicKey = this.#kemPublicKey ?? fail('DESTROYED', 'this handshake has no message 1 of our version')
     try {
-      const { cipherText, sharedSecret } = encapsulate(publicKey, this.#random(KEM_MESSAGE_LENGTH))
+      const { cipherText, sharedSecret } = encapsulate(publicKey, this.#random?.(KEM_MESSAGE_LENGTH))
       const payload = encodeCbor({ version: PROTOCOL_VERSION, kem: cipherText })
       const message = this.#noise.writeMessage2(payload)
       return { message, secrets: deriveSecrets(this.#noise, sharedSecret, false) }
@@ -165,27 +166,27 @@ function startNoise(options: HandshakeOptions, initiator: boolean, random: (leng
   return new NoiseKk({
     initiator,
     prologue: concat(utf8ToBytes('glueberry/2'), Uint8Array.of(0), ...ids, previousSessionId),
-    s: { publicKey: toX25519(identity.publicKey), sharedSecret: (remote) => identity.sharedSecret(remote) },
-    e: ephemeral(random(32)),
+    s: { publicKey: identity.x25519PublicKey, sharedSecret: (remote) => identity.sharedSecret(remote) },
+    e: ephemeral(random),
     rs: toX25519(remotePublicKey),
   })
 }
 
-function ephemeral(privateKey: Uint8Array): EphemeralKey {
-  return {
-    publicKey: x25519.getPublicKey(privateKey),
-    sharedSecret: (remote) => diffieHellman(privateKey, remote),
-    destroy: () => void privateKey.fill(0),
-  }
+function ephemeral(random: (length: number) => Uint8Array): DhKey {
+  const privateKey = random(32)
+  const key = new DhKey(privateKey)
+  privateKey.fill(0)
+  return key
 }
 
-function encapsulate(publicKey: Uint8Array, message: Uint8Array): { cipherText: Uint8Array; sharedSecret: Uint8Array } {
+/** @param message what to do it with; the platform's own randomness when absent */
+function encapsulate(publicKey: Uint8Array, message: Uint8Array | undefined): Encapsulated {
   try {
-    return ml_kem768.encapsulate(publicKey, message)
+    return message === undefined ? keyAgreement.encapsulate(publicKey) : encapsulateWith(publicKey, message)
   } catch (cause) {
     return fail('INVALID_IDENTITY', 'an ML-KEM-768 encapsulation key is malformed', { cause })
   } finally {
-    message.fill(0)
+    message?.fill(0)
   }
 }
 

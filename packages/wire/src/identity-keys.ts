@@ -1,5 +1,7 @@
-import { ed25519, x25519 } from '@noble/curves/ed25519.js'
+import { ed25519 } from '@noble/curves/ed25519.js'
+import { keyAgreement } from '#key-agreement'
 import { fail, WireError } from './errors.ts'
+import type { X25519Key } from './key-agreement.ts'
 
 /** Bytes of an Ed25519 seed, an Ed25519 public key and an X25519 key alike. */
 export const IDENTITY_KEY_LENGTH = 32
@@ -18,7 +20,7 @@ export class IdentityKeys {
   }
 
   readonly #publicKey: Uint8Array<ArrayBuffer>
-  #x25519: Uint8Array | undefined
+  #x25519: DhKey | undefined
 
   /**
    * @param seed 32 bytes of an Ed25519 private key (RFC 8032, section 5.1.5); copied
@@ -27,7 +29,9 @@ export class IdentityKeys {
   constructor(seed: Uint8Array) {
     checkLength(seed, 'an Ed25519 seed')
     this.#publicKey = ed25519.getPublicKey(seed) as Uint8Array<ArrayBuffer>
-    this.#x25519 = ed25519.utils.toMontgomerySecret(seed)
+    const secret = ed25519.utils.toMontgomerySecret(seed)
+    this.#x25519 = new DhKey(secret)
+    secret.fill(0)
   }
 
   /** The PeerId's bytes. */
@@ -35,30 +39,52 @@ export class IdentityKeys {
     return encodePeerId(this.#publicKey)
   }
 
-  /** Diffie-Hellman of the X25519 form with another X25519 public key. */
-  sharedSecret(x25519PublicKey: Uint8Array): Uint8Array {
-    return diffieHellman(this.#x25519 ?? fail('DESTROYED', 'these identity keys were destroyed'), x25519PublicKey)
+  /** The X25519 form of the public key. */
+  get x25519PublicKey(): Uint8Array<ArrayBuffer> {
+    return this.#own.publicKey
   }
 
-  /** Zeroes the private key; `sharedSecret` throws afterwards. */
+  /** Diffie-Hellman of the X25519 form with another X25519 public key. */
+  sharedSecret(x25519PublicKey: Uint8Array): Uint8Array<ArrayBuffer> {
+    return this.#own.sharedSecret(x25519PublicKey)
+  }
+
+  /** Gives the private key up; `sharedSecret` throws afterwards. */
   destroy(): void {
-    this.#x25519?.fill(0)
+    this.#x25519?.destroy()
     this.#x25519 = undefined
+  }
+
+  get #own(): DhKey {
+    return this.#x25519 ?? fail('DESTROYED', 'these identity keys were destroyed')
   }
 }
 
-/**
- * X25519 (RFC 7748).
- *
- * @throws WireError `INVALID_IDENTITY` for a public key of low order, whose shared secret is all zero
- */
-export function diffieHellman(privateKey: Uint8Array, publicKey: Uint8Array): Uint8Array<ArrayBuffer> {
-  checkLength(privateKey, 'an X25519 private key')
-  checkLength(publicKey, 'an X25519 public key')
-  try {
-    return x25519.getSharedSecret(privateKey, publicKey) as Uint8Array<ArrayBuffer>
-  } catch (cause) {
-    return fail('INVALID_IDENTITY', 'an X25519 public key is of low order', { cause })
+/** An X25519 key pair (RFC 7748) that checks what it is given. */
+export class DhKey {
+  readonly publicKey: Uint8Array<ArrayBuffer>
+  readonly #key: X25519Key
+
+  /** @param privateKey copied */
+  constructor(privateKey: Uint8Array) {
+    checkLength(privateKey, 'an X25519 private key')
+    this.#key = keyAgreement.x25519(privateKey)
+    this.publicKey = this.#key.publicKey
+  }
+
+  /** @throws WireError `INVALID_IDENTITY` for a public key of low order, whose shared secret is all zero */
+  sharedSecret(publicKey: Uint8Array): Uint8Array<ArrayBuffer> {
+    checkLength(publicKey, 'an X25519 public key')
+    try {
+      return this.#key.sharedSecret(publicKey)
+    } catch (cause) {
+      return fail('INVALID_IDENTITY', 'an X25519 public key is of low order', { cause })
+    }
+  }
+
+  /** Gives the private key up. */
+  destroy(): void {
+    this.#key.destroy()
   }
 }
 

@@ -22,7 +22,7 @@ interface DhKey {
 }
 
 /** A key of one handshake alone. */
-export interface EphemeralKey extends DhKey {
+interface EphemeralKey extends DhKey {
   /** Zeroes the private key. */
   destroy(): void
 }

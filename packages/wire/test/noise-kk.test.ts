@@ -1,10 +1,9 @@
-import { x25519 } from '@noble/curves/ed25519.js'
 import { expect, test } from 'vitest'
 import { concat } from '../src/bytes.ts'
 import { CounterCipher } from '../src/cipher.ts'
 import { WireError } from '../src/errors.ts'
-import { diffieHellman } from '../src/identity-keys.ts'
-import { type EphemeralKey, NoiseKk } from '../src/noise-kk.ts'
+import { DhKey } from '../src/identity-keys.ts'
+import { NoiseKk } from '../src/noise-kk.ts'
 import { bytes, hex } from './support/hex.ts'
 import { describePublished } from './support/published.ts'
 
@@ -21,11 +20,7 @@ interface NoiseVector {
   messages: { payload: string; ciphertext: string }[]
 }
 
-const key = (privateKey: Uint8Array): EphemeralKey => ({
-  publicKey: x25519.getPublicKey(privateKey),
-  sharedSecret: (remote) => diffieHellman(privateKey, remote),
-  destroy: () => void privateKey.fill(0),
-})
+const key = (privateKey: Uint8Array): DhKey => new DhKey(privateKey)
 
 for (const file of ['noise-kk-cacophony.json', 'noise-kk-snow.json']) {
   describePublished<{ vectors: NoiseVector[] }>(file, ({ vectors = [] }) => {

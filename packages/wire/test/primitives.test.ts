@@ -1,11 +1,13 @@
-import { ed25519, x25519 } from '@noble/curves/ed25519.js'
+import { ed25519 } from '@noble/curves/ed25519.js'
 import { describe, expect, test } from 'vitest'
 import { createAead as nobleAead } from '../src/aead-noble.ts'
 import { createAead as nodeAead } from '../src/aead-node.ts'
 import { concat } from '../src/bytes.ts'
 import { WireError } from '../src/errors.ts'
 import { hkdfSha256 } from '../src/hkdf.ts'
-import { diffieHellman, IdentityKeys, toX25519 } from '../src/identity-keys.ts'
+import { DhKey, IdentityKeys, toX25519 } from '../src/identity-keys.ts'
+import { encapsulateWith, keyAgreement as nobleKeys } from '../src/key-agreement-noble.ts'
+import { keyAgreement as nodeKeys } from '../src/key-agreement-node.ts'
 import { bytes, hex } from './support/hex.ts'
 import { describePublished } from './support/published.ts'
 
@@ -21,12 +23,17 @@ const platforms = [
   ['noble', nobleAead],
 ] as const
 
-describe('RFC 7748', () => {
+const agreements = [
+  ['node', nodeKeys],
+  ['noble', nobleKeys],
+] as const
+
+describe.each(agreements)('RFC 7748, by %s', (_, { x25519 }) => {
   test('section 5.2, iterated once and a thousand times', () => {
     let k = bytes('0900000000000000000000000000000000000000000000000000000000000000')
     let u = k
     const step = (): void => {
-      ;[k, u] = [diffieHellman(k, u), k]
+      ;[k, u] = [x25519(k).sharedSecret(u), k]
     }
     step()
     expect(hex(k)).toBe('422c8e7a6227d7bca1350b3e2bb7279f7897b87bb6854b783c60e80311ae3079')
@@ -37,8 +44,8 @@ describe('RFC 7748', () => {
   test('section 6.1, Diffie-Hellman', () => {
     const a = bytes('77076d0a7318a57d3c16c17251b26645df4c2f87ebc0992ab177fba51db92c2a')
     const b = bytes('5dab087e624a8a4b79e17f8b83800ee66f3bb1292618b6fd1c2f8b27ff88e0eb')
-    expect(hex(x25519.getPublicKey(a))).toBe('8520f0098930a754748b7ddcb43ef75a0dbf3a0d26381af4eba4a98eaa9b4e6a')
-    expect(hex(diffieHellman(a, x25519.getPublicKey(b)))).toBe(
+    expect(hex(x25519(a).publicKey)).toBe('8520f0098930a754748b7ddcb43ef75a0dbf3a0d26381af4eba4a98eaa9b4e6a')
+    expect(hex(x25519(a).sharedSecret(x25519(b).publicKey))).toBe(
       '4a5d9d5ba4ce2de1728e3bf480350f25e07e21c947d19e3376f09b3c1e161742',
     )
   })
@@ -83,17 +90,20 @@ describe('RFC 5869, appendix A', () => {
 })
 
 describePublished<Wycheproof<{ public: string; private: string; shared: string }>>('wycheproof-x25519.json', (file) => {
-  test('every shared secret; the all-zero ones refused', () => {
+  test.each(agreements)('every shared secret by %s; the all-zero ones refused', (_, { x25519 }) => {
     let refused = 0
     let count = 0
     for (const { tests } of file.testGroups) {
       for (const vector of tests) {
         count++
         if (/^0+$/.test(vector.shared)) {
-          expect(() => diffieHellman(bytes(vector.private), bytes(vector.public)), `${vector.tcId}`).toThrow(WireError)
+          const key = x25519(bytes(vector.private))
+          expect(() => key.sharedSecret(bytes(vector.public)), `${vector.tcId}`).toThrow()
+          expect(() => new DhKey(bytes(vector.private)).sharedSecret(bytes(vector.public))).toThrow(WireError)
           refused++
         } else {
-          expect(hex(diffieHellman(bytes(vector.private), bytes(vector.public))), `${vector.tcId}`).toBe(vector.shared)
+          const secret = x25519(bytes(vector.private)).sharedSecret(bytes(vector.public))
+          expect(hex(secret), `${vector.tcId}`).toBe(vector.shared)
         }
       }
     }
@@ -225,4 +235,66 @@ describe('identity keys', () => {
     keys.destroy()
     expect(() => keys.sharedSecret(toX25519(keys.publicKey))).toThrow(expect.objectContaining({ code: 'DESTROYED' }))
   })
+})
+
+interface Kem {
+  testGroups: {
+    tests: { tcId: number; result: 'valid' | 'invalid'; seed: string; ek: string; c: string; K: string; m: string }[]
+  }[]
+}
+
+describePublished<Kem>('wycheproof-mlkem-768.json', (file) => {
+  test.each(agreements)('every key of a seed, and every decapsulation, by %s', (_, { kem }) => {
+    let count = 0
+    for (const { tests } of file.testGroups) {
+      for (const { tcId, result, seed, ek, c, K } of tests) {
+        count++
+        const decapsulate = (): string => {
+          const key = kem(bytes(seed))
+          expect(hex(key.publicKey), `${tcId}`).toBe(ek)
+          return hex(key.decapsulate(bytes(c)))
+        }
+        if (result === 'valid') expect(decapsulate(), `${tcId}`).toBe(K)
+        else expect(decapsulate, `${tcId}`).toThrow()
+      }
+    }
+    expect(count).toBe(193)
+  })
+})
+
+describePublished<Kem>('wycheproof-mlkem-768-encaps.json', (file) => {
+  test('every encapsulation with given randomness; malformed keys refused on each platform', () => {
+    let count = 0
+    for (const { tests } of file.testGroups) {
+      for (const { tcId, result, ek, m, c, K } of tests) {
+        count++
+        if (result === 'valid') {
+          const { cipherText, sharedSecret } = encapsulateWith(bytes(ek), bytes(m))
+          expect([hex(cipherText), hex(sharedSecret)], `${tcId}`).toEqual([c, K])
+          for (const [, { encapsulate }] of agreements) expect(encapsulate(bytes(ek)).cipherText).toHaveLength(1088)
+        } else {
+          expect(() => encapsulateWith(bytes(ek), bytes(m)), `${tcId}`).toThrow()
+          for (const [, { encapsulate }] of agreements) expect(() => encapsulate(bytes(ek)), `${tcId}`).toThrow()
+        }
+      }
+    }
+    expect(count).toBe(192)
+  })
+})
+
+test('what one platform has encapsulated, the other one opens; a ciphertext of another key gives both the same', () => {
+  for (let i = 0; i < 20; i++) {
+    const seed = globalThis.crypto.getRandomValues(new Uint8Array(64))
+    const [node, noble] = [nodeKeys.kem(seed), nobleKeys.kem(seed)]
+    expect(hex(node.publicKey)).toBe(hex(noble.publicKey))
+    for (const { encapsulate } of [nodeKeys, nobleKeys]) {
+      const { cipherText, sharedSecret } = encapsulate(node.publicKey)
+      for (const key of [node, noble]) expect(hex(key.decapsulate(cipherText))).toBe(hex(sharedSecret))
+      const broken = cipherText.slice()
+      broken[i] = (broken[i] as number) ^ 1
+      expect(hex(node.decapsulate(broken))).toBe(hex(noble.decapsulate(broken)))
+    }
+    node.destroy()
+    expect(() => node.decapsulate(new Uint8Array(1088))).toThrow('destroyed')
+  }
 })
