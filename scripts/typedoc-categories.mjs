@@ -28,7 +28,15 @@ const CATEGORIES = {
     ],
     Records: [
       ...['RecordSealer', 'RecordOpener', 'takeRecord', 'controlCipher', 'dataCipher', 'CounterCipher', 'DataHeader'],
-      ...['encodeDataHeader', 'takeDataHeader', 'RECORD_MAX', 'RECORD_PLAINTEXT_MAX', 'COUNTER_MAX'],
+      ...[
+        'encodeDataHeader',
+        'takeDataHeader',
+        'RECORD_MAX',
+        'RECORD_PLAINTEXT_MAX',
+        'COUNTER_MAX',
+        'AES_COUNTER_MAX',
+        'CipherName',
+      ],
     ],
     Frames: [
       ...['FrameType', 'PartType', 'Open', 'encodeOpen', 'FIN_FRAME', 'FrameBuffer', 'FrameCursor', 'partLength'],

@@ -106,7 +106,7 @@ function composePeers({
   readonly names: AcceptedNames
   readonly inbound: Inbound
 } {
-  const { identity, limits, timeouts, network, heartbeat, handshake, logger } = settings
+  const { identity, limits, timeouts, network, cipher, heartbeat, handshake, logger } = settings
   const seed = seedOf(identity)
   const keys = new IdentityKeys(seed)
   seed.fill(0)
@@ -126,6 +126,7 @@ function composePeers({
     logger,
     keys,
     network,
+    aes: cipher === undefined ? undefined : cipher === 'aes-256-gcm',
     handshakeTimeout: timeouts.handshake,
     ownPeerId: identity.peerId,
     pending,

@@ -122,10 +122,16 @@ export class RawPeer implements AsyncDisposable {
   async handshakeOn(node: Target, previousSessionId?: Uint8Array): Promise<this> {
     const seed = seedOf(this.identity)
     this.secrets = await agreeOnKeys(this.channel, 'outbound', {
-      ...{ identity: new IdentityKeys(seed), network: 'default', peerId: node.peerId, previousSessionId },
+      ...{
+        identity: new IdentityKeys(seed),
+        network: 'default',
+        aes: undefined,
+        peerId: node.peerId,
+        previousSessionId,
+      },
       refuses: () => undefined,
     })
-    this.channel.secure(this.secrets.sendRoot, this.secrets.receiveRoot)
+    this.channel.secure(this.secrets)
     return this
   }
 
@@ -232,7 +238,7 @@ export class RawPeer implements AsyncDisposable {
 
   /** Sends a control record with this in it; from then on nothing can be sent but by this. */
   sendPlain(plaintext: Uint8Array): void {
-    const sealer = new RecordSealer(controlCipher(this.secrets.sendRoot))
+    const sealer = new RecordSealer(controlCipher(this.secrets.sendRoot, this.secrets.cipher))
     for (let i = 0; i < this.#sent - 1; i++) sealer.seal([plaintext]) // all but message 1 of the handshake
     this.stream.send(sealer.seal([plaintext]))
   }
@@ -252,7 +258,7 @@ export class RawPeer implements AsyncDisposable {
   async dataStream(given?: number): Promise<RawStream> {
     const number = given ?? this.#streams++
     const stream = await this.bareStream()
-    const sealer = new RecordSealer(dataCipher(this.secrets.sendRoot, number))
+    const sealer = new RecordSealer(dataCipher(this.secrets.sendRoot, number, this.secrets.cipher))
     stream.send([encodeDataHeader(this.secrets.id, number)])
     return {
       stream,

@@ -1,17 +1,24 @@
+import { gcm } from '@noble/ciphers/aes.js'
 import { chacha20poly1305 } from '@noble/ciphers/chacha.js'
 import { concatBytes } from '@noble/ciphers/utils.js'
-import type { Aead } from './aead.ts'
+import type { Aead, CipherName } from './aead.ts'
 
-/** ChaCha20-Poly1305 (RFC 8439) in plain JavaScript, for browsers; the same bytes as `aead-node.ts`. */
-export function createAead(key: Uint8Array): Aead {
+/** In plain JavaScript AES is slow, and its tables leak by the time that they take. */
+export function aesIsFast(): boolean {
+  return false
+}
+
+/** In plain JavaScript, for browsers; the same bytes as `aead-node.ts`. */
+export function createAead(key: Uint8Array, name: CipherName): Aead {
+  const cipher = name === 'aes-256-gcm' ? gcm : chacha20poly1305
   const secret = new Uint8Array(key)
   return {
     seal(nonce, aad, plaintext) {
-      return [chacha20poly1305(secret, nonce, aad).encrypt(concatBytes(...plaintext))]
+      return [cipher(secret, nonce, aad).encrypt(concatBytes(...plaintext))]
     },
     open(nonce, aad, sealed) {
       try {
-        return chacha20poly1305(secret, nonce, aad).decrypt(sealed) as Uint8Array<ArrayBuffer>
+        return cipher(secret, nonce, aad).decrypt(sealed) as Uint8Array<ArrayBuffer>
       } catch {
         return undefined
       }

@@ -1,6 +1,9 @@
+/** ChaCha20-Poly1305 (RFC 8439), or AES-256-GCM (NIST SP 800-38D) with nonces of 96 bits. Both have tags of 16 bytes. */
+export type CipherName = 'chacha20-poly1305' | 'aes-256-gcm'
+
 /**
- * ChaCha20-Poly1305 with one key. This is the one seam between platforms: the import `#aead` is
- * `aead-node.ts` on Node and `aead-noble.ts` in a browser; everything else is the same code.
+ * One of the ciphers with one key. This is a seam between platforms: the import `#aead` is `aead-node.ts` on Node and
+ * `aead-noble.ts` in a browser. Both also say, as `aesIsFast`, whether AES-256-GCM is the faster cipher there.
  */
 export interface Aead {
   /** Ciphertext and 16-byte tag, in as many pieces as come without copying. */

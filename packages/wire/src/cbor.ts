@@ -67,6 +67,11 @@ export class Fields {
     return asUint(`${this.#what}.${name}`, this.#map.get(name))
   }
 
+  flag(name: string): boolean {
+    const value = this.#map.get(name)
+    return typeof value === 'boolean' ? value : fail('MALFORMED', `${this.#what}.${name} is neither true nor false`)
+  }
+
   bytes(name: string, length: number): Uint8Array<ArrayBuffer> {
     return asBytes(`${this.#what}.${name}`, this.#map.get(name), length)
   }

@@ -1,11 +1,13 @@
 import { createAead } from '#aead'
-import { type Aead, KEY_LENGTH, TAG_LENGTH } from './aead.ts'
+import { type Aead, type CipherName, KEY_LENGTH, TAG_LENGTH } from './aead.ts'
 import { fail } from './errors.ts'
 
 const NO_AAD = new Uint8Array(0)
 
 /** The last nonce counter that is used; above it a number would no longer be exact. */
 export const COUNTER_MAX: number = Number.MAX_SAFE_INTEGER
+/** The same for AES-256-GCM, far below what is safe with nonces that never repeat (NIST SP 800-38D, section 8.3). */
+export const AES_COUNTER_MAX: number = 2 ** 32
 
 /**
  * One key and a nonce counter that only goes up: 4 zero bytes, then the counter as 64 bits little-endian
@@ -14,13 +16,15 @@ export const COUNTER_MAX: number = Number.MAX_SAFE_INTEGER
 export class CounterCipher {
   #aead: Aead | undefined
   #counter: number
+  readonly #max: number
   readonly #nonce: Uint8Array = new Uint8Array(12)
   readonly #words: DataView = new DataView(this.#nonce.buffer)
 
   /** Takes the key's bytes over: they are zeroed. `counter` is where to begin, for tests of the end. */
-  constructor(key: Uint8Array, counter = 0) {
+  constructor(key: Uint8Array, counter = 0, name: CipherName = 'chacha20-poly1305') {
     if (key.length !== KEY_LENGTH) fail('MALFORMED', `a key has ${KEY_LENGTH} bytes, got ${key.length}`)
-    this.#aead = createAead(key)
+    this.#aead = createAead(key, name)
+    this.#max = name === 'aes-256-gcm' ? AES_COUNTER_MAX : COUNTER_MAX
     this.#counter = counter
     key.fill(0)
   }
@@ -57,7 +61,7 @@ export class CounterCipher {
 
   #nextNonce(): Uint8Array {
     const counter = this.#counter
-    if (counter > COUNTER_MAX - 1) fail('NONCE_EXHAUSTED', 'this key has sealed as much as it may')
+    if (counter > this.#max - 1) fail('NONCE_EXHAUSTED', 'this key has sealed as much as it may')
     this.#counter = counter + 1
     this.#words.setUint32(4, counter >>> 0, true)
     this.#words.setUint32(8, Math.floor(counter / 0x1_0000_0000), true)

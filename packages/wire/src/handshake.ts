@@ -1,5 +1,7 @@
 import { utf8ToBytes } from '@noble/hashes/utils.js'
+import { aesIsFast } from '#aead'
 import { keyAgreement } from '#key-agreement'
+import type { CipherName } from './aead.ts'
 import { concat } from './bytes.ts'
 import { decodeCbor, encodeCbor, Fields } from './cbor.ts'
 import { fail } from './errors.ts'
@@ -32,12 +34,16 @@ export interface SessionSecrets {
   readonly sendRoot: Uint8Array<ArrayBuffer>
   /** 32 bytes: the same for the other direction. */
   readonly receiveRoot: Uint8Array<ArrayBuffer>
+  /** What its records are sealed with. */
+  readonly cipher: CipherName
 }
 
 /** What the initiator says of itself in message 1. It can be replayed: nothing in it may touch state that outlives the attempt. */
 export interface Hello {
   readonly version: number
   readonly network: string
+  /** Whether AES-256-GCM is faster for it; false for another version. */
+  readonly aes: boolean
 }
 
 /** What either side of a handshake needs. */
@@ -48,6 +54,8 @@ export interface HandshakeOptions {
   readonly remotePublicKey: Uint8Array
   /** On a key renewal, the id of the session that is renewed. */
   readonly previousSessionId?: Uint8Array
+  /** Whether AES-256-GCM is to be used where the remote wants it too; measured when absent. */
+  readonly aes?: boolean | undefined
   /** Random bytes, which are zeroed after use; the platform's own unless a test repeats a handshake. */
   readonly random?: (length: number) => Uint8Array
 }
@@ -59,6 +67,7 @@ export class Initiator {
   readonly #noise: NoiseKk
   #kem: KemKey | undefined
   readonly #network: string
+  readonly #aes: boolean
 
   /** @throws WireError `INVALID_IDENTITY` */
   constructor(options: HandshakeOptions & { readonly network: string }) {
@@ -68,13 +77,14 @@ export class Initiator {
     this.#kem = keyAgreement.kem(seed)
     seed.fill(0)
     this.#network = options.network
+    this.#aes = options.aes ?? aesIsFast()
   }
 
   /** Message 1, once. @throws WireError `DESTROYED` */
   writeMessage1(): Uint8Array<ArrayBuffer> {
     const kem = this.#kem ?? fail('DESTROYED', 'this handshake is over')
-    const payload = encodeCbor({ version: PROTOCOL_VERSION, network: this.#network, kem: kem.publicKey })
-    return this.#noise.writeMessage1(payload)
+    const hello: Hello = { version: PROTOCOL_VERSION, network: this.#network, aes: this.#aes }
+    return this.#noise.writeMessage1(encodeCbor({ ...hello, kem: kem.publicKey }))
   }
 
   /**
@@ -91,7 +101,9 @@ export class Initiator {
       if (version !== PROTOCOL_VERSION) fail('MALFORMED', `payload 2 is of version ${version}`)
       const ciphertext = payload.bytes('kem', KEM_CIPHERTEXT_LENGTH)
       const shared = kem.decapsulate(ciphertext)
-      return { secrets: deriveSecrets(this.#noise, shared, true) }
+      const aes = payload.flag('aes')
+      if (aes && !this.#aes) fail('MALFORMED', 'payload 2 chooses a cipher that was not offered')
+      return { secrets: deriveSecrets(this.#noise, shared, true, aes) }
     } finally {
       this.destroy()
     }
@@ -110,10 +122,12 @@ export class Responder {
   readonly #noise: NoiseKk
   readonly #random: ((length: number) => Uint8Array) | undefined
   #kemPublicKey: Uint8Array | undefined
+  #aes: boolean
 
   /** @throws WireError `INVALID_IDENTITY` */
   constructor(options: HandshakeOptions) {
     this.#random = options.random
+    this.#aes = options.aes ?? aesIsFast()
     this.#noise = startNoise(options, false, options.random ?? platformRandom)
   }
 
@@ -121,9 +135,12 @@ export class Responder {
   readMessage1(message: Uint8Array): Hello {
     const payload = new Fields('payload 1', decodeCbor(this.#noise.readMessage1(message)))
     const hello = { version: payload.uint('version'), network: payload.text('network', NETWORK_NAME_MAX) }
-    // Another version may carry another key: it is refused with a word, not for its form.
-    if (hello.version === PROTOCOL_VERSION) this.#kemPublicKey = payload.bytes('kem', KEM_PUBLIC_KEY_LENGTH)
-    return hello
+    // Another version may carry something else: it is refused with a word, not for its form.
+    if (hello.version !== PROTOCOL_VERSION) return { ...hello, aes: false }
+    this.#kemPublicKey = payload.bytes('kem', KEM_PUBLIC_KEY_LENGTH)
+    const aes = payload.flag('aes')
+    this.#aes &&= aes
+    return { ...hello, aes }
   }
 
   /** Message 2 that accepts, and the session's secrets. @throws WireError `INVALID_IDENTITY` for a malformed ML-KEM key */
@@ -131,9 +148,9 @@ export class Responder {
     const publicKey = this.#kemPublicKey ?? fail('DESTROYED', 'this handshake has no message 1 of our version')
     try {
       const { cipherText, sharedSecret } = encapsulate(publicKey, this.#random?.(KEM_MESSAGE_LENGTH))
-      const payload = encodeCbor({ version: PROTOCOL_VERSION, kem: cipherText })
+      const payload = encodeCbor({ version: PROTOCOL_VERSION, kem: cipherText, aes: this.#aes })
       const message = this.#noise.writeMessage2(payload)
-      return { message, secrets: deriveSecrets(this.#noise, sharedSecret, false) }
+      return { message, secrets: deriveSecrets(this.#noise, sharedSecret, false, this.#aes) }
     } finally {
       this.destroy()
     }
@@ -191,7 +208,7 @@ function encapsulate(publicKey: Uint8Array, message: Uint8Array | undefined): En
 }
 
 /** Split(), then the ML-KEM secret mixed into both directions: an attacker who breaks X25519 later still needs to break ML-KEM. */
-function deriveSecrets(noise: NoiseKk, kemSecret: Uint8Array, initiator: boolean): SessionSecrets {
+function deriveSecrets(noise: NoiseKk, kemSecret: Uint8Array, initiator: boolean, aes: boolean): SessionSecrets {
   const { hash: id, keys } = noise.split()
   const [fromInitiator, fromResponder] = keys.map((key) => {
     const ikm = concat(key, kemSecret)
@@ -201,7 +218,8 @@ function deriveSecrets(noise: NoiseKk, kemSecret: Uint8Array, initiator: boolean
     return root
   }) as [Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>]
   kemSecret.fill(0)
+  const cipher = aes ? 'aes-256-gcm' : 'chacha20-poly1305'
   return initiator
-    ? { id, sendRoot: fromInitiator, receiveRoot: fromResponder }
-    : { id, sendRoot: fromResponder, receiveRoot: fromInitiator }
+    ? { id, cipher, sendRoot: fromInitiator, receiveRoot: fromResponder }
+    : { id, cipher, sendRoot: fromResponder, receiveRoot: fromInitiator }
 }

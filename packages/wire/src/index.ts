@@ -4,9 +4,11 @@
  *
  * @packageDocumentation
  */
+
+export type { CipherName } from './aead.ts'
 export { ByteQueue } from './byte-queue.ts'
 export { equalBytes } from './bytes.ts'
-export { COUNTER_MAX, CounterCipher } from './cipher.ts'
+export { AES_COUNTER_MAX, COUNTER_MAX, CounterCipher } from './cipher.ts'
 export {
   type Acknowledgement,
   type ControlMessage,

@@ -1,4 +1,4 @@
-import { KEY_LENGTH, TAG_LENGTH } from './aead.ts'
+import { type CipherName, KEY_LENGTH, TAG_LENGTH } from './aead.ts'
 import type { ByteQueue } from './byte-queue.ts'
 import { CounterCipher } from './cipher.ts'
 import { fail } from './errors.ts'
@@ -83,14 +83,19 @@ export function takeRecord(queue: ByteQueue, plaintextMax: number = RECORD_PLAIN
 
 const EMPTY = new Uint8Array(0)
 
+/** What the keys of a cipher are derived with: a key is never used with two ciphers. */
+function label(use: 'control' | 'data', name: CipherName): string {
+  return name === 'chacha20-poly1305' ? `glueberry/2 ${use}` : `glueberry/3 ${use} ${name}`
+}
+
 /** The cipher of one direction of the control stream. */
-export function controlCipher(root: Uint8Array): CounterCipher {
-  return new CounterCipher(hkdfSha256(root, EMPTY, 'glueberry/2 control', KEY_LENGTH))
+export function controlCipher(root: Uint8Array, name: CipherName): CounterCipher {
+  return new CounterCipher(hkdfSha256(root, EMPTY, label('control', name), KEY_LENGTH), 0, name)
 }
 
 /** The cipher of one data stream, by its number in its direction. */
-export function dataCipher(root: Uint8Array, number: number): CounterCipher {
+export function dataCipher(root: Uint8Array, number: number, name: CipherName): CounterCipher {
   const salt = new Uint8Array(8)
   new DataView(salt.buffer).setBigUint64(0, BigInt(number))
-  return new CounterCipher(hkdfSha256(root, salt, 'glueberry/2 data', KEY_LENGTH))
+  return new CounterCipher(hkdfSha256(root, salt, label('data', name), KEY_LENGTH), 0, name)
 }

@@ -50,10 +50,16 @@ test('a browser and Node agree on keys and read each other’s records', () => {
   const answer = initiator.readMessage2(message)
   if (!('secrets' in answer)) throw new Error('refused')
   const text = new TextEncoder().encode('from a browser')
-  const sealed = new bundled.RecordSealer(bundled.dataCipher(answer.secrets.sendRoot, 1)).seal([text])
-  expect(new source.RecordOpener(source.dataCipher(theirs.receiveRoot, 1)).open(concat(...sealed))).toEqual(text)
-  const back = new source.RecordSealer(source.dataCipher(theirs.sendRoot, 2)).seal([text])
-  expect(new bundled.RecordOpener(bundled.dataCipher(answer.secrets.receiveRoot, 2)).open(concat(...back))).toEqual(
+  const sealed = new bundled.RecordSealer(bundled.dataCipher(answer.secrets.sendRoot, 1, 'chacha20-poly1305')).seal([
     text,
-  )
+  ])
+  expect(
+    new source.RecordOpener(source.dataCipher(theirs.receiveRoot, 1, 'chacha20-poly1305')).open(concat(...sealed)),
+  ).toEqual(text)
+  const back = new source.RecordSealer(source.dataCipher(theirs.sendRoot, 2, 'chacha20-poly1305')).seal([text])
+  expect(
+    new bundled.RecordOpener(bundled.dataCipher(answer.secrets.receiveRoot, 2, 'chacha20-poly1305')).open(
+      concat(...back),
+    ),
+  ).toEqual(text)
 })

@@ -26,7 +26,7 @@ test('the worked example is what the code makes', () => {
   const id = Uint8Array.from({ length: 32 }, (_, i) => i)
   const message = new FrameBuffer(64)
   message.append(FrameType.MESSAGE, new TextEncoder().encode('hello'))
-  const sealer = new RecordSealer(dataCipher(root, 258))
+  const sealer = new RecordSealer(dataCipher(root, 258, 'chacha20-poly1305'))
   const lines = Object.entries({
     OPEN: encodeOpen({ name: 'chat', firstSequence: 1, redeliveredThrough: 0 }),
     MESSAGE: message.bytes,

@@ -66,7 +66,7 @@ test('session handshake', () => {
 
 test('control messages and control records', () => {
   const root = new Uint8Array(32).fill(5)
-  const sealer = new RecordSealer(controlCipher(root))
+  const sealer = new RecordSealer(controlCipher(root, 'chacha20-poly1305'))
   golden('control.json', {
     about: 'Each message sealed in turn with the control key of `root`, counter from 0.',
     root: hex(root),
@@ -81,7 +81,7 @@ test('control messages and control records', () => {
 test('a data stream', () => {
   const root = new Uint8Array(32).fill(6)
   const { id } = handshake().initiator
-  const sealer = new RecordSealer(dataCipher(root, 258))
+  const sealer = new RecordSealer(dataCipher(root, 258, 'chacha20-poly1305'))
   const frames = new FrameBuffer(64)
   const text = (value: string) => new TextEncoder().encode(value)
   frames.append(FrameType.MESSAGE, text('hello'))

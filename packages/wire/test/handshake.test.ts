@@ -1,7 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import { concat } from '../src/bytes.ts'
 import { encodeCbor } from '../src/cbor.ts'
+import { DhKey } from '../src/identity-keys.ts'
 import { IdentityKeys, Initiator, Responder } from '../src/index.ts'
+import { NoiseKk } from '../src/noise-kk.ts'
 import { bareInitiator, countingRandom, handshake, initiatorKeys, responderKeys } from './support/transcript.ts'
 
 const code = (code: string) => expect.objectContaining({ code })
@@ -9,15 +11,15 @@ const code = (code: string) => expect.objectContaining({ code })
 const pair = (): [Initiator, Responder] => {
   const [a, b] = [initiatorKeys(), responderKeys()]
   return [
-    new Initiator({ identity: a, remotePublicKey: b.publicKey, network: 'here' }),
-    new Responder({ identity: b, remotePublicKey: a.publicKey }),
+    new Initiator({ identity: a, remotePublicKey: b.publicKey, network: 'here', aes: true }),
+    new Responder({ identity: b, remotePublicKey: a.publicKey, aes: true }),
   ]
 }
 
 test('both ends have the same id and crossed roots, and different ones every time', () => {
   const run = () => {
     const [initiator, responder] = pair()
-    expect(responder.readMessage1(initiator.writeMessage1())).toEqual({ version: 3, network: 'here' })
+    expect(responder.readMessage1(initiator.writeMessage1())).toEqual({ version: 3, network: 'here', aes: true })
     const { message, secrets: theirs } = responder.accept()
     const answer = initiator.readMessage2(message)
     if (!('secrets' in answer)) throw new Error('refused')
@@ -30,6 +32,31 @@ test('both ends have the same id and crossed roots, and different ones every tim
   const [first, second] = [run(), run()]
   expect(first.id).not.toEqual(second.id)
   expect(first.sendRoot).not.toEqual(second.sendRoot)
+})
+
+test.each([
+  [true, true, 'aes-256-gcm'],
+  [true, false, 'chacha20-poly1305'],
+  [false, true, 'chacha20-poly1305'],
+  [false, false, 'chacha20-poly1305'],
+] as const)('AES is used when both sides want it: %s, %s', (a, b, cipher) => {
+  const { initiator, responder } = handshake(undefined, [a, b])
+  expect([initiator.cipher, responder.cipher]).toEqual([cipher, cipher])
+})
+
+test('a responder cannot choose a cipher that was not offered', () => {
+  const [a, b] = [initiatorKeys(), responderKeys()]
+  const initiator = new Initiator({ identity: a, remotePublicKey: b.publicKey, network: 'here', aes: false })
+  const eager = new NoiseKk({
+    initiator: false,
+    prologue: concat(Buffer.from('glueberry/2\0'), a.peerId, b.peerId),
+    s: { publicKey: b.x25519PublicKey, sharedSecret: (remote) => b.sharedSecret(remote) },
+    e: new DhKey(new Uint8Array(32).fill(5)),
+    rs: a.x25519PublicKey,
+  })
+  eager.readMessage1(initiator.writeMessage1())
+  const message = eager.writeMessage2(encodeCbor({ version: 3, kem: new Uint8Array(1088), aes: true }))
+  expect(() => initiator.readMessage2(message)).toThrow(code('MALFORMED'))
 })
 
 test('a refusal arrives with its code and reason', () => {
@@ -121,7 +148,7 @@ test('another version is seen as such, whatever else it carries', () => {
   const newer = bareInitiator()
   const responder = new Responder({ identity: b, remotePublicKey: a.publicKey })
   const message1 = newer.writeMessage1(encodeCbor({ version: 4, network: 'here', other: [1, 2] }))
-  expect(responder.readMessage1(message1)).toEqual({ version: 4, network: 'here' })
+  expect(responder.readMessage1(message1)).toEqual({ version: 4, network: 'here', aes: false })
   expect(() => responder.accept()).toThrow(code('DESTROYED'))
   expect(newer.readMessage2(responder.refuse({ code: 'version', reason: '' }))).toEqual(
     encodeCbor({ code: 1, reason: '' }),

@@ -5,7 +5,7 @@ import type { Identity } from '../identity.ts'
 import type { Logger } from '../observe/logger.ts'
 import type { Metrics } from '../observe/metrics.ts'
 import type { HandshakePeer, Verdict } from '../session/application-handshake.ts'
-import type { Libp2pOptions, ReconnectOptions } from './options.ts'
+import type { Libp2pOptions, NodeOptions, ReconnectOptions } from './options.ts'
 
 /** A group of integer options, filled in. */
 export type Numbers<G extends keyof Ranges> = Readonly<Record<keyof Ranges[G], number>>
@@ -16,6 +16,8 @@ export interface Settings {
   readonly streams: readonly string[]
   readonly listen: readonly Multiaddr[]
   readonly network: string
+  /** Measured when `undefined`. */
+  readonly cipher: NodeOptions<string>['cipher']
   readonly handshake: ((peer: HandshakePeer) => Promise<Verdict>) | undefined
   readonly addressBook: string | AddressBookStore | undefined
   readonly reconnect: ReconnectSettings | undefined

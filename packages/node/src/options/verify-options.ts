@@ -19,6 +19,10 @@ const RULES: Readonly<Record<string, Rule>> = {
     `a text of 1 to ${NETWORK_NAME_MAX} characters`,
     (value: unknown) => typeof value === 'string' && value.length >= 1 && value.length <= NETWORK_NAME_MAX,
   ],
+  cipher: [
+    "'chacha20-poly1305' or 'aes-256-gcm'",
+    (value: unknown) => value === 'chacha20-poly1305' || value === 'aes-256-gcm',
+  ],
   handshake: ['a function', isFunction],
   addressBook: ['the path of a file, or an object with load and save', isStore],
   signal: ['an AbortSignal', (value: unknown) => value instanceof AbortSignal],
@@ -70,9 +74,22 @@ export function verifyOptions(options: NodeOptions<string>, clock: Clock): Setti
   checkMethods('metrics', options.metrics ?? undefined, ['counter', 'gauge', 'histogram'], problems)
   if (problems.none) problems.add(...budgetProblems(flow, limits.messageSize, streams.length))
   if (!problems.none) throw problems.error
-  const { network = 'default', handshake, addressBook, metrics, signal, libp2p = {} } = options
+  const { network = 'default', cipher, handshake, addressBook, metrics, signal, libp2p = {} } = options
   return {
-    ...{ identity, streams, listen, network, handshake, addressBook, reconnect, flow, heartbeat, timeouts, limits },
+    ...{
+      identity,
+      streams,
+      listen,
+      network,
+      cipher,
+      handshake,
+      addressBook,
+      reconnect,
+      flow,
+      heartbeat,
+      timeouts,
+      limits,
+    },
     ...{ logger, metrics, signal, libp2p },
   }
 }

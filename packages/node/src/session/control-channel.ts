@@ -6,6 +6,7 @@ import {
   frameHandshakeMessage,
   RecordOpener,
   RecordSealer,
+  type SessionSecrets,
   takeHandshakeMessage,
 } from '@glueberry/wire'
 import { pipe } from 'it-pipe'
@@ -35,9 +36,9 @@ export class ControlChannel {
   }
 
   /** From here on everything is sealed. */
-  secure(sendRoot: Uint8Array, receiveRoot: Uint8Array): void {
-    this.#sealer = new RecordSealer(controlCipher(sendRoot))
-    this.#opener = new RecordOpener(controlCipher(receiveRoot))
+  secure({ sendRoot, receiveRoot, cipher }: SessionSecrets): void {
+    this.#sealer = new RecordSealer(controlCipher(sendRoot, cipher))
+    this.#opener = new RecordOpener(controlCipher(receiveRoot, cipher))
   }
 
   /** Whether `send` would find the stream full; what is state rather than a message waits then for `writable`. */

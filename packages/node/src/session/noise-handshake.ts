@@ -15,6 +15,8 @@ import { refusalError } from './refusals.ts'
 export interface KeyAgreement {
   readonly identity: IdentityKeys
   readonly network: string
+  /** Whether AES-256-GCM is to be used where the peer wants it too; measured when `undefined`. */
+  readonly aes: boolean | undefined
   readonly peerId: PeerId
   /** On a key renewal, the id of the session that is renewed. */
   readonly previousSessionId: Uint8Array | undefined
@@ -35,11 +37,12 @@ export function agreeOnKeys(
 function inputs({
   identity,
   network,
+  aes,
   peerId,
   previousSessionId,
 }: KeyAgreement): ConstructorParameters<typeof Initiator>[0] {
   return {
-    ...{ identity, network, remotePublicKey: publicKeyOf(peerId) },
+    ...{ identity, network, aes, remotePublicKey: publicKeyOf(peerId) },
     ...(previousSessionId === undefined ? {} : { previousSessionId }),
   }
 }

@@ -40,7 +40,7 @@ export class SessionKeys {
     const number = this.#nextNumber++
     return {
       header: encodeDataHeader(this.id, number),
-      sealer: new RecordSealer(dataCipher(this.#secrets.sendRoot, number)),
+      sealer: new RecordSealer(dataCipher(this.#secrets.sendRoot, number, this.#secrets.cipher)),
     }
   }
 
@@ -50,7 +50,7 @@ export class SessionKeys {
     if (!this.#numbers.accept(number)) {
       throw protocolViolation(this.#peerId, `data stream ${number} came twice, or far too late`)
     }
-    return new RecordOpener(dataCipher(this.#secrets.receiveRoot, number))
+    return new RecordOpener(dataCipher(this.#secrets.receiveRoot, number, this.#secrets.cipher))
   }
 
   /** Zeroes them. */

@@ -14,6 +14,8 @@ export interface SessionContext {
   readonly logger: Logger
   readonly keys: IdentityKeys
   readonly network: string
+  /** Whether AES-256-GCM is to be used where the peer wants it too; measured when `undefined`. */
+  readonly aes: boolean | undefined
   readonly handshakeTimeout: number
   readonly ownPeerId: PeerId
   /** What is held for sessions that are not yet established. */

@@ -107,16 +107,16 @@ export class Session extends SessionView implements SessionPort {
 
   /** Runs the session to its end; never rejects, the end is told to the owner. */
   async run(): Promise<void> {
-    const { keys: identity, network } = this.#context
+    const { keys: identity, network, aes } = this.#context
     this.#opening.begin()
     try {
       const secrets = await agreeOnKeys(this.#channel, this.link.direction, {
-        ...{ identity, network, peerId: this.peerId, previousSessionId: this.renews?.id },
+        ...{ identity, network, aes, peerId: this.peerId, previousSessionId: this.renews?.id },
         refuses: () => this.#owner.refuses(),
       })
       const keys = new SessionKeys(secrets, this.peerId)
       if (this.ended) return keys.destroy()
-      this.#channel.secure(secrets.sendRoot, secrets.receiveRoot)
+      this.#channel.secure(secrets)
       const own = this.#owner.setup()
       this.phase = { name: 'setting up', keys, own }
       this.#channel.send(own)

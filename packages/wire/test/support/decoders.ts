@@ -115,7 +115,9 @@ export const decoders: readonly Decoder[] = [
   {
     name: 'payload of an authentic message 1',
     share: 0.2,
-    samples: [0, 0xff].map((fill) => encodeCbor({ version: 3, network: 'test', kem: new Uint8Array(1184).fill(fill) })),
+    samples: [0, 0xff].map((fill) =>
+      encodeCbor({ version: 3, network: 'test', aes: true, kem: new Uint8Array(1184).fill(fill) }),
+    ),
     decode: (payload) => {
       const responder = new Responder({ identity: b, remotePublicKey: a.publicKey })
       responder.readMessage1(message1With(payload))

@@ -13,7 +13,10 @@ export const initiatorKeys = (): IdentityKeys => new IdentityKeys(new Uint8Array
 export const responderKeys = (): IdentityKeys => new IdentityKeys(new Uint8Array(32).fill(2))
 
 /** A whole handshake between two fixed identities, the same bytes every time. */
-export function handshake(previousSessionId?: Uint8Array): {
+export function handshake(
+  previousSessionId?: Uint8Array,
+  aes: readonly [boolean, boolean] = [true, true],
+): {
   message1: Uint8Array
   message2: Uint8Array
   initiator: SessionSecrets
@@ -25,12 +28,14 @@ export function handshake(previousSessionId?: Uint8Array): {
     identity: a,
     remotePublicKey: b.publicKey,
     network: 'test',
+    aes: aes[0],
     random: countingRandom(0),
     ...previous,
   })
   const responder = new Responder({
     identity: b,
     remotePublicKey: a.publicKey,
+    aes: aes[1],
     random: countingRandom(100),
     ...previous,
   })
