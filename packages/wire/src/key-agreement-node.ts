@@ -63,11 +63,11 @@ const node: KeyAgreement = {
   },
 }
 
-/** Node has ML-KEM from 24.7 on. */
+/** Node has ML-KEM from 24.7 on; before that, some versions read its keys and cannot use them. */
 function hasKem(): boolean {
   try {
     node.kem(new Uint8Array(64))
-    return true
+    return typeof crypto.encapsulate === 'function' && typeof crypto.decapsulate === 'function'
   } catch {
     return false
   }
