@@ -29,8 +29,8 @@ export async function ended(peer: RawPeer, outcome: 'protocol' | 'closed'): Prom
 /** By then the node has ended the session, in milliseconds. */
 const PATIENCE = 60_000
 const FLOOD = 50_000
-/** Sessions of one peer, and how many of them a node lets in within a second, when the first hundred are over (docs/protocol.md). */
-const [SESSIONS, ALLOWED] = [500, 32]
+/** Sessions of one peer, and how many of them a node lets in within a second, when the first four hundred are over (docs/protocol.md). */
+const [SESSIONS, ALLOWED] = [1000, 110]
 
 const open = (firstSequence = 1): Uint8Array => encodeOpen({ name: 'x', firstSequence, redeliveredThrough: 0 })
 

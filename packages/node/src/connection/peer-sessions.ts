@@ -51,7 +51,7 @@ export interface PeerSessionsOwner {
 /** Requests that bring nobody a message (docs/protocol.md): at once, and in each second. An honest peer makes a few. */
 const [REQUESTS, REQUESTS_PER_SECOND] = [2000, 500]
 /** What the keys of a session cost, in requests; and a renewal that comes sooner than an honest peer needs it. */
-const [SESSION_COST, EARLY_RENEWAL_COST] = [20, 400]
+const [SESSION_COST, EARLY_RENEWAL_COST] = [5, 400]
 /** Sessions on one connection that are not established: the first, or a renewal and the one that it renews. */
 const UNDER_WAY_MAX = 2
 
