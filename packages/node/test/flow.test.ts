@@ -182,6 +182,33 @@ test('what is granted stays within the node’s budget; senders that it has no r
   }
 })
 
+test('credit that peers no longer use is there for others', async () => {
+  const budget = 1024 * KiB
+  await using hub = await makeNode({
+    streams: ['x'],
+    flow: { window: budget, peerBudget: budget, nodeBudget: budget },
+    limits: { messageSize: 200 * KiB },
+  })
+  const peers = await Promise.all(Array.from({ length: 8 }, () => makeNode({ streams: ['x'] })))
+  const send = async (from: typeof peers, count: number): Promise<void> => {
+    const sends = from.map(async ({ node }) => {
+      const id = await node.connect(hub.node.addrs)
+      await Promise.all(Array.from({ length: count }, () => node.send(id, 'x', new Uint8Array(100 * KiB))))
+    })
+    await Promise.all(sends)
+  }
+  try {
+    const handle = hub.node.handle('x', () => {})
+    await send(peers.slice(0, 4), 3)
+    await Promise.all(peers.map(({ node }) => node.flush()))
+    await handle.close()
+    // Those have been promised all that there is. Nothing of what comes now is consumed.
+    await send(peers.slice(4), 2)
+  } finally {
+    await Promise.all(peers.map(({ node }) => node.stop()))
+  }
+})
+
 test('an aborted send leaves no gap, wherever it stood in the queue', async () => {
   await using nodes = await pair(['x'], { alice: small })
   const { alice, bob, aliceId } = nodes
