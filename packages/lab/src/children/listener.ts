@@ -9,13 +9,8 @@ const node = new Node({
   identity: Identity.generate(),
   streams,
   listen: ['/ip4/127.0.0.1/tcp/0'],
-  // So many peers of one host, each with the room for one largest message.
-  ...(peers > 0
-    ? {
-        limits: { connections: 2 * peers, pendingConnections: peers, pendingPerAddress: peers },
-        flow: { nodeBudget: 2 * peers * 1024 * 1024 },
-      }
-    : {}),
+  // So many peers of one host; the budgets are the default ones.
+  ...(peers > 0 ? { limits: { connections: 2 * peers, pendingConnections: peers, pendingPerAddress: peers } } : {}),
 })
 let consumed = 0
 let wrong = 0
