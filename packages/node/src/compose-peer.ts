@@ -28,7 +28,7 @@ export interface PeerContext extends PeerNode {
   readonly session: SessionContext
   readonly dials: Dials
   /** Names that this node accepts. */
-  readonly names: ReadonlySet<string>
+  names(): ReadonlySet<string>
   /** The host, while the node runs. */
   host(): Host
 }
@@ -81,7 +81,7 @@ function composeTraffic({ peerId, context, owner, earlier, history, peer }: Part
     firstWindow: (names) => firstWindow(settings, names),
     grants,
     windowMax: flow.window,
-    names: () => names,
+    names,
     frozen: () => owner.draining,
     counts: history.counts,
     offer: (inbox) => delivery.offer(inbox),
@@ -111,7 +111,7 @@ function composeConnection(parts: Parts, traffic: Traffic): PeerConnection {
   const setup = (): Omit<Setup, 'ended'> => ({
     type: 'setup',
     agent: AGENT,
-    streams: [...names],
+    streams: [...names()],
     largestMessage: limits.messageSize,
     heartbeat: heartbeat.interval,
     features: [],

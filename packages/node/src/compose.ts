@@ -126,6 +126,7 @@ function composePeers({
     logger,
     keys,
     network,
+    names: () => names.all,
     aes: cipher === undefined ? undefined : cipher === 'aes-256-gcm',
     handshakeTimeout: timeouts.handshake,
     ownPeerId: identity.peerId,
@@ -136,7 +137,7 @@ function composePeers({
     report,
     measured: (roundTrip) => meter?.roundTrip(roundTrip),
   }
-  const own = { blocklist, session, dials, names: names.all, logger, resume: timeouts.resume }
+  const own = { blocklist, session, dials, names: () => names.all, logger, resume: timeouts.resume }
   const context: PeerContext = { settings, clock, hub, delivery, budget, grants, kept, host, ...own }
   const compose: PeersOptions['compose'] = (peerId, owner, earlier) => composePeer(peerId, context, owner, earlier)
   const peers = new Peers({ settings, clock, hub, book, meter, names, dials, blocklist, admission, keys, compose })

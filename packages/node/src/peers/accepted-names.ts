@@ -5,13 +5,15 @@ import type { Settings } from '../options/settings.ts'
 /** Names of the streams that this node accepts, from every peer. */
 export class AcceptedNames {
   readonly #settings: Settings
-  readonly #names: Set<string>
+  /** Another set after each change: a thousand sessions share one. */
+  #names: ReadonlySet<string>
 
   constructor(settings: Settings) {
     this.#settings = settings
     this.#names = new Set(settings.streams)
   }
 
+  /** It never changes; there is another one after `add` and `delete`. */
   get all(): ReadonlySet<string> {
     return this.#names
   }
@@ -31,12 +33,14 @@ export class AcceptedNames {
     }
     const [problem] = budgetProblems(flow, limits.messageSize, count)
     if (problem !== undefined) throw new GlueberryError('INVALID_OPTION', problem, { stream })
-    this.#names.add(stream)
+    this.#names = new Set([...this.#names, stream])
     return true
   }
 
   /** Returns false when it was not there. */
   delete(stream: string): boolean {
-    return this.#names.delete(stream)
+    if (!this.#names.has(stream)) return false
+    this.#names = new Set([...this.#names].filter((name) => name !== stream))
+    return true
   }
 }

@@ -16,6 +16,8 @@ export interface ControlTarget {
   setup(remote: Setup): void
   handshake(data: Uint8Array): void
   ready(ready: Ready): void
+  /** The peer accepts these names from now on. */
+  accepts(names: ReadonlySet<string>): void
   ping(number: number): void
   pong(number: number): void
   renew(): void
@@ -57,13 +59,14 @@ export function handleControl(message: ControlMessage, phase: Phase, target: Con
   }
   target.request()
   switch (message.type) {
-    case 'streams':
-      for (const name of message.names) phase.remoteStreams.add(name)
-      if (phase.remoteStreams.size > STREAM_NAMES_MAX)
+    case 'streams': {
+      const names = new Set([...phase.remoteStreams, ...message.names])
+      if (names.size > STREAM_NAMES_MAX)
         throw protocolViolation(peerId, `it accepts more than ${STREAM_NAMES_MAX} names`)
-      return
+      return target.accepts(names)
+    }
     case 'withdraw':
-      for (const name of message.names) phase.remoteStreams.delete(name)
+      target.accepts(new Set([...phase.remoteStreams].filter((name) => !message.names.includes(name))))
       if (established) streams.withdrawn(message.names)
       return
     case 'ping':

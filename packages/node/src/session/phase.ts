@@ -23,7 +23,7 @@ export interface Deciding {
   readonly own: Setup
   readonly remote: Setup
   /** Names that the peer accepts now. */
-  readonly remoteStreams: Set<string>
+  readonly remoteStreams: ReadonlySet<string>
   /** This side's application has accepted. */
   readonly accepted: boolean
   readonly readySent: boolean
@@ -35,7 +35,7 @@ export interface Established {
   readonly name: 'established'
   readonly keys: SessionKeys
   readonly remote: Setup
-  readonly remoteStreams: Set<string>
+  readonly remoteStreams: ReadonlySet<string>
   readonly accepted: true
   readonly readySent: true
   readonly remoteReady: Ready
@@ -58,14 +58,15 @@ interface Ended {
 
 export type Phase = Living | Ended
 
-/** The peer's SETUP has come. */
-export function decide({ keys, own }: SettingUp, remote: Setup): Deciding {
+/** The peer's SETUP has come. A peer that accepts the same names as this node, `names`, shares that set: there may be thousands. */
+export function decide({ keys, own }: SettingUp, remote: Setup, names: ReadonlySet<string>): Deciding {
+  const same = remote.streams.length === names.size && remote.streams.every((name) => names.has(name))
   return {
     name: 'deciding',
     keys,
     own,
-    remote,
-    remoteStreams: new Set(remote.streams),
+    remote: same ? { ...remote, streams: own.streams } : remote,
+    remoteStreams: same ? names : new Set(remote.streams),
     accepted: false,
     readySent: false,
     remoteReady: undefined,

@@ -17,6 +17,8 @@ export interface SessionContext {
   /** Whether AES-256-GCM is to be used where the peer wants it too; measured when `undefined`. */
   readonly aes: boolean | undefined
   readonly handshakeTimeout: number
+  /** What this node accepts; the set never changes. */
+  names(): ReadonlySet<string>
   readonly ownPeerId: PeerId
   /** What is held for sessions that are not yet established. */
   readonly pending: PendingMemory

@@ -245,6 +245,9 @@ export class Session extends SessionView implements SessionPort {
       setup: (remote) => this.#setUp(remote),
       handshake: (data) => this.#application.push(data as Uint8Array<ArrayBuffer>),
       ready: (remoteReady) => this.#progress({ remoteReady }),
+      accepts: (remoteStreams) => {
+        if ('remoteStreams' in this.phase) this.phase = { ...this.phase, remoteStreams }
+      },
       ping: (number) => this.#duties.onPing(number),
       pong: (number) => this.#duties.onPong(number),
       renew: () => {
@@ -256,14 +259,13 @@ export class Session extends SessionView implements SessionPort {
 
   #setUp(remote: Setup): void {
     if (this.phase.name !== 'setting up') return
-    this.phase = decide(this.phase, remote)
+    this.phase = decide(this.phase, remote, this.#context.names())
     this.#owner.onSetup(this)
   }
 
   #agreed(): SessionKeys {
-    const { keys } = this
-    if (keys === undefined) throw this.#error('the session is over')
-    return keys
+    if (this.keys === undefined) throw this.#error('the session is over')
+    return this.keys
   }
 
   #establish(): void {

@@ -50,7 +50,8 @@ interface SenderRecord {
 
 interface Session {
   readonly pool: CreditPool
-  readonly names: Set<string>
+  /** Shared with other sessions: it is replaced, never changed. */
+  names: ReadonlySet<string>
   readonly opened: Set<string>
   /** Names that were accepted earlier in this session; with the inbox, as long as the peer may still open its stream and use its credit. */
   readonly withdrawn: Map<string, Inbox | undefined>
@@ -113,7 +114,7 @@ export class Receiver {
   begin(instance: Uint8Array): Omit<Ready, 'type'> {
     const { clock } = this.#options
     this.end()
-    const names = new Set(this.#options.names())
+    const names = this.#options.names()
     if (this.#record === undefined) {
       this.#record = { instance, memory: clock.randomBytes(MEMORY_LENGTH) }
     } else if (!equalBytes(this.#record.instance, instance)) {
@@ -255,7 +256,7 @@ export class Receiver {
     const session = this.#session
     if (session === undefined) return true
     if (session.withdrawn.has(name)) return false
-    session.names.add(name)
+    session.names = new Set([...session.names, name])
     session.granted++
     return true
   }
@@ -267,7 +268,10 @@ export class Receiver {
   withdraw(name: string): Inbox | undefined {
     const session = this.#session
     const inbox = this.#inboxes.get(name)
-    if (session?.names.delete(name) === true) session.withdrawn.set(name, session.opened.has(name) ? undefined : inbox)
+    if (session?.names.has(name) === true) {
+      session.names = new Set([...session.names].filter((each) => each !== name))
+      session.withdrawn.set(name, session.opened.has(name) ? undefined : inbox)
+    }
     if (inbox === undefined) return undefined
     this.#options.grants.drop(inbox)
     inbox.withdraw()
