@@ -88,24 +88,9 @@ interface Shared
 }
 
 /** The registry of peers, and how they come in. */
-function composePeers({
-  settings,
-  clock,
-  hub,
-  delivery,
-  budget,
-  grants,
-  kept,
-  meter,
-  book,
-  loop,
-  report,
-  host,
-}: Shared): {
-  readonly peers: Peers
-  readonly names: AcceptedNames
-  readonly inbound: Inbound
-} {
+function composePeers(shared: Shared): Pick<NodeParts, 'peers' | 'names'> & { readonly inbound: Inbound } {
+  const { settings, clock, hub, delivery, budget, grants, kept } = shared
+  const { meter, book, loop, report, host } = shared
   const { identity, limits, timeouts, network, cipher, heartbeat, handshake, logger } = settings
   const seed = seedOf(identity)
   const keys = new IdentityKeys(seed)

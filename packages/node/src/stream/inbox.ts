@@ -1,15 +1,15 @@
 import { MESSAGE_OVERHEAD, type Open, type Position } from '@glueberry/wire'
 import { GlueberryError } from '../errors.ts'
 import type { PeerId } from '../peer-id.ts'
-import { Account, type Budget } from './budget.ts'
-import { type CreditPool, NO_POOL } from './credit-pool.ts'
+import type { CreditPool } from './credit-pool.ts'
 import { Failures } from './failures.ts'
 import { InFlight, placeOf } from './in-flight.ts'
 import { ReceivedMessage } from './message.ts'
 import { MessageParts, partsMax } from './message-parts.ts'
 import type { OpenedRecord } from './opened-record.ts'
+import { ReceiveCredit, type ReceiveCreditOptions } from './receive-credit.ts'
 
-export interface InboxOptions {
+export interface InboxOptions extends ReceiveCreditOptions {
   readonly peerId: PeerId
   readonly name: string
   /** The sender's, as it runs now. */
@@ -17,15 +17,7 @@ export interface InboxOptions {
   /** The last sequence that was received and consumed before. */
   readonly received: number
   readonly messageSize: number
-  readonly windowMax: number
-  /** A sender that asks is granted so much at once. */
-  readonly firstWindow: number
-  /** Of the peer. */
-  readonly budget: Budget
 }
-
-/** A window grows while no more than this part of the budgets is used: the rest is for senders that ask. */
-const GROWTH_PART = 0.5
 
 /** What frames a message or a part of one, in bytes. */
 const FRAMING = 5
@@ -38,7 +30,7 @@ export class Inbox {
   readonly peerId: PeerId
   readonly name: string
   readonly #options: InboxOptions
-  readonly #account: Account
+  readonly #credit: ReceiveCredit
   #queue: ReceivedMessage[] = []
   #first = 0 // index of the oldest in the queue
   #old = 0 // how many of the queue, from the front, are of an earlier instance of the sender
@@ -59,21 +51,11 @@ export class Inbox {
   readonly failures: Failures = new Failures()
   /** The name is accepted no longer. */
   #withdrawn = false
-  // Of the present session.
-  #window = 0 // cost that may be held here, or be on its way
-  #established = false // before, nothing is reserved for it
-  #pool: CreditPool = NO_POOL
-  #arrived = 0
-  #limit = 0 // as the sender knows it
-  #returned = 0 // of it, by the sender
-  #overflow = 0 // what has arrived beyond the limit, out of the pool
-  #wanted = 0 // the limit that the sender waits for
-  #taken = 0 // cost taken since the window last grew
   #told = 0 // the position that the sender was told last
 
   constructor(options: InboxOptions) {
     this.#options = options
-    this.#account = new Account(options.budget)
+    this.#credit = new ReceiveCredit(options)
     this.peerId = options.peerId
     this.name = options.name
     this.#instance = hex(options.instance)
@@ -98,13 +80,13 @@ export class Inbox {
 
   /** The longest plaintext of a record that the credit leaves room for: its messages and what frames them, in bytes. */
   get longestRecord(): number {
-    const room = Math.max(0, this.#limit - this.#returned - this.#arrived) + this.#pool.left
-    return room + room / 256 + FRAMING * partsMax(this.#options.messageSize)
+    const { left } = this.#credit
+    return left + left / 256 + FRAMING * partsMax(this.#options.messageSize)
   }
 
   /** Whether there is hardly room for more in this session. */
   get full(): boolean {
-    return this.#established && this.#held > (this.#window + this.#pool.size) * 0.75
+    return this.#credit.isFull(this.#held)
   }
 
   get position(): Position {
@@ -124,10 +106,9 @@ export class Inbox {
 
   /** The name is accepted no longer: what is here is dropped, and what still comes in this session is thrown away. */
   withdraw(): void {
-    this.#window = 0
-    this.#wanted = 0
     this.#withdrawn = true
     this.clear()
+    this.#credit.close(0)
   }
 
   /** Thrown away; but nobody sends more of that than its credit either. */
@@ -139,39 +120,26 @@ export class Inbox {
   attach(pool: CreditPool): void {
     this.#partial = 0
     this.#dropParts()
-    this.#window = 0
-    this.#pool = pool
-    this.#arrived = 0
-    this.#limit = 0
-    this.#returned = 0
-    this.#overflow = 0
-    this.#wanted = 0
-    this.#taken = 0
     this.#told = this.#consumed
-    this.recount()
+    this.#credit.attach(pool, this.held)
   }
 
   /** The session is established: its window is reserved. */
   establish(): void {
-    this.#established = true
-    this.recount()
+    this.#credit.establish()
   }
 
   /** The session is over: nothing is promised any more, and half a message is nothing. */
   detach(): void {
-    this.#window = 0
-    this.#established = false
-    this.#pool = NO_POOL
     this.failures.detach()
     this.#partial = 0
     this.#dropParts()
-    this.recount()
+    this.#credit.detach(this.held)
   }
 
   /** Counts in the budgets what is here, and what is promised. Messages that come are counted when it is called. */
   recount(): void {
-    const { held } = this
-    this.#account.set(Math.max(this.#window, held) - this.#inPool, held)
+    this.#credit.recount(this.held)
   }
 
   /**
@@ -275,59 +243,40 @@ export class Inbox {
       this.failures.add(sequence)
     }
     this.#held -= cost
-    this.#taken += cost
     const consumed = this.#consumed
     this.#moveConsumed()
-    this.#growWindow()
-    this.recount()
+    this.#credit.take(cost, this.held)
     const awaited = this.#confirms.size > 0 && this.#confirms.delete(message)
     if (awaited && this.#consumed > consumed) return 'now'
-    const room = this.#window + this.#pool.size
-    return this.#grants(frozen) && this.#grantable - this.#limit >= room / 4 ? 'now' : 'soon'
+    const { room } = this.#credit
+    return this.#grants(frozen) && this.#credit.growth(this.#held) >= room / 4 ? 'now' : 'soon'
   }
 
   /** What the sender is told: how far the application is, and all the credit that there is room for (none, when `frozen`). */
   acknowledge(frozen: boolean): Position & { readonly limit: number } {
-    if (this.#grants(frozen)) this.#limit = Math.max(this.#limit, this.#grantable)
     this.#told = this.#consumed
-    this.#overflows()
-    return { ...this.position, limit: this.#limit }
+    return { ...this.position, limit: this.#credit.tell(this.#held, this.#grants(frozen)) }
   }
 
   /** Whether the sender would learn nothing by an acknowledgement. */
   isTold(frozen: boolean): boolean {
-    return this.#told === this.#consumed && !(this.#grants(frozen) && this.#grantable > this.#limit)
+    return this.#told === this.#consumed && !(this.#grants(frozen) && this.#credit.growth(this.#held) > 0)
   }
 
   /** The sender waits for this limit. */
   want(limit: number): void {
-    this.#wanted = Math.max(this.#wanted, limit)
+    this.#credit.want(limit)
   }
 
   /** Grants what the sender waits for; or else says which budget has no room for it. */
   grant(): 'own' | 'parent' | undefined {
-    const { firstWindow } = this.#options
-    const needed = this.#wanted - this.#returned - this.#arrived
-    const window = Math.max(this.#window, this.#held + Math.min(needed, firstWindow))
-    const more = Math.max(window, this.held) - Math.max(this.#window, this.held) + this.#inPool
-    const short = window > this.#window ? this.#account.shortOf(more, 1) : undefined
-    if (short !== undefined) return short
-    this.#wanted = 0
-    this.#window = window
-    this.recount()
-    return undefined
+    return this.#credit.grant(this.held)
   }
 
   /** The sender has given back so much of its credit in this session in total. @throws GlueberryError `PROTOCOL` for more than it has */
   giveBack(returned: number): void {
-    const more = returned - this.#returned
-    if (more < 0 || this.#limit - returned < this.#arrived) {
-      throw this.#protocolError('it gives back credit that it does not have')
-    }
-    this.#returned = returned
-    this.#window = Math.max(0, this.#window - more)
-    this.#taken = 0
-    this.recount()
+    if (this.#credit.giveBack(returned, this.held)) return
+    throw this.#protocolError('it gives back credit that it does not have')
   }
 
   /** Drops everything. */
@@ -348,36 +297,8 @@ export class Inbox {
     return !frozen || this.#held === 0
   }
 
-  get #grantable(): number {
-    return this.#returned + this.#arrived + this.#window - this.#held
-  }
-
-  /** Doubles the window when the application has taken so much. */
-  #growWindow(): void {
-    const { windowMax } = this.#options
-    const base = Math.max(this.#window, this.#pool.size)
-    if (!this.#established || this.#arrived === 0 || this.#window >= windowMax || this.#taken < base) return
-    this.#taken = 0
-    const window = Math.min(2 * base, windowMax)
-    if (this.#account.shortOf(window - this.#window, GROWTH_PART) === undefined) this.#window = window
-  }
-
-  /** What of the pool will be in use when the sender has been told all that there is room for: it is counted there. */
-  get #inPool(): number {
-    return Math.min(this.#overflow, Math.max(0, this.held - this.#window))
-  }
-
-  /** Counts what has arrived against the limit, and what is beyond it against the pool. */
   #spend(cost: number): void {
-    this.#arrived += cost
-    this.#overflows()
-    if (this.#pool.left < 0) throw this.#protocolError('it sent more than its credit')
-  }
-
-  #overflows(): void {
-    const overflow = Math.max(0, this.#arrived + this.#returned - this.#limit)
-    this.#pool.take(overflow - this.#overflow)
-    this.#overflow = overflow
+    if (!this.#credit.spend(cost)) throw this.#protocolError('it sent more than its credit')
   }
 
   /** Checks size and credit before anything is kept. */

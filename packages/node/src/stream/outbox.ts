@@ -1,14 +1,13 @@
 import { FRAME_HEADER_MAX, MESSAGE_OVERHEAD, RECORD_PLAINTEXT_MAX } from '@glueberry/wire'
 import { Batch, type Mark } from './batch.ts'
-import { type CreditPool, NO_POOL } from './credit-pool.ts'
+import type { CreditPool } from './credit-pool.ts'
+import { SendCredit } from './send-credit.ts'
 
 /** The largest message that is kept in one frame; a larger one is cut into fragments. */
 const WHOLE_MAX = RECORD_PLAINTEXT_MAX - FRAME_HEADER_MAX
 /** Not worth a fragment: a large message begins in the next batch instead. */
 const FRAGMENT_MIN = 1024
 const SMALLEST_BATCH = 256
-/** A sender asks for so much at least when it asks first, in cost: it will hardly be the last. */
-const FIRST_WANT = 256 * 1024
 
 /** How far a receiver is, as its READY says. */
 export interface SessionStart {
@@ -51,17 +50,10 @@ export class Outbox {
   #redeliveredThrough = 0
   #bytes = 0 // kept
   #queued = 0 // cost of what is kept and not written in this session
-  #pool: CreditPool = NO_POOL
-  #spent = 0 // cost written in this session
-  #begun = 0 // cost of what is not yet written of a message that has begun: it is taken from the credit at once
-  #limit = 0
-  #returned = 0 // of it
-  #overflow = 0 // what is spent, or begun, beyond the limit, out of the pool
-  #wanted = 0 // the limit that the receiver was asked for last
+  readonly #credit = new SendCredit()
   #progress = 0
   /** How many acknowledgements of this session may still raise the limit alone and count as progress. */
   #grants = 0
-  #mostRoom = 0 // credit that was left at most in this session: the peer's window, as far as it is known
 
   /** @param last sequence of the last message that was sent before, all of them consumed */
   constructor(last = 0) {
@@ -131,20 +123,21 @@ export class Outbox {
 
   /** Whether this session's credit leaves room for one more message of `size` bytes, behind all that is queued. */
   fits(size: number): boolean {
-    return this.#queued - this.#begun + size + MESSAGE_OVERHEAD <= this.#credit
+    return this.#queued - this.#credit.begun + size + MESSAGE_OVERHEAD <= this.#credit.left
   }
 
   /** Whether half of the most room that there was in this session is free again. */
   get belowLowMark(): boolean {
-    return this.#credit - this.#queued + this.#begun >= this.#mostRoom / 2
+    const { left, begun, most } = this.#credit
+    return left - this.#queued + begun >= most / 2
   }
 
   /** Whether something is queued that the credit allows to be sent now. */
   get sendable(): boolean {
     if (this.#queued === 0) return false
-    if (this.#begun > 0 || this.#credit >= this.#queued) return true
+    if (this.#credit.begun > 0 || this.#credit.left >= this.#queued) return true
     const place = this.#place()
-    return place !== undefined && this.#costOfMessage(place) <= this.#credit
+    return place !== undefined && this.#costOfMessage(place) <= this.#credit.left
   }
 
   /** Copies one message in; returns its sequence. */
@@ -178,9 +171,7 @@ export class Outbox {
     if (received > Math.max(this.#written, this.#skippedThrough)) return false
     if (forgotten) this.#redeliveredThrough = this.#written
     this.#drop(consumed)
-    this.pause()
-    this.#pool = pool
-    this.#mostRoom = pool.left
+    this.#credit.begin(pool)
     this.#rewind(Math.max(received, this.#consumed))
     this.#claimable = Math.max(received, this.nextSequence - 1)
     this.#grants = this.#claimable - this.#consumed
@@ -195,63 +186,38 @@ export class Outbox {
   acknowledge(consumed: number, limit: number): boolean {
     if (consumed > Math.max(this.#claimable, this.#consumed)) return false
     if (consumed > this.#consumed) this.#progress++
-    else if (limit > this.#limit && this.#grants > 0) {
+    else if (limit > this.#credit.limit && this.#grants > 0) {
       // A message was consumed before an earlier one: there are no more of these than messages that the peer has.
       this.#progress++
       this.#grants--
     }
-    this.#limit = Math.max(this.#limit, limit)
-    this.#overflows()
-    this.#mostRoom = Math.max(this.#mostRoom, this.#credit)
+    this.#credit.grant(limit)
     this.#drop(consumed)
     return true
   }
 
-  /**
-   * The limit that the receiver has to be asked for: the next message does not fit into the credit, and consumption alone
-   * will not change that; or it is the first time in this session that the credit is too little. `undefined` otherwise.
-   *
-   * @param waiting cost of what is not yet accepted, and of the first of it
-   */
+  /** The limit that the receiver has to be asked for, if any. @param waiting cost of what is not yet accepted, and of the first of it */
   want(waiting: { readonly first: number; readonly all: number }): number | undefined {
-    if (this.#begun > 0 || this.#wanted > this.#limit) return undefined
     const place = this.#place()
     const next = place === undefined ? waiting.first : this.#costOfMessage(place)
-    const all = this.#queued + waiting.all
-    if (next === 0 || (next <= this.#credit && (all <= this.#credit || this.#wanted > 0))) return undefined
-    const inFlight = this.cost - this.#queued
-    const own = this.#limit - this.#returned - this.#spent
-    if (this.#wanted > 0 && own + inFlight >= next) return undefined
-    const least = this.#wanted > 0 ? 0 : FIRST_WANT
-    this.#wanted = this.#spent + this.#returned + Math.max(next, all, least)
-    this.#grants++
-    return this.#wanted
+    const limit = this.#credit.want(next, this.#queued + waiting.all, this.cost - this.#queued)
+    this.#grants += limit === undefined ? 0 : 1
+    return limit
   }
 
   /** Gives back the credit of this name when nothing is kept. Returns how much that is in this session in total, or `undefined` for nothing. */
   giveBack(): number | undefined {
-    const unused = this.#limit - this.#returned - this.#spent
-    if (this.messages > 0 || unused <= 0) return undefined
-    this.#returned += unused
-    this.#wanted = 0
-    this.#mostRoom = this.#pool.left
-    return this.#returned
+    return this.messages === 0 && this.holdsCredit ? this.#credit.giveBack() : undefined
   }
 
   /** Whether there is credit to give back. */
   get holdsCredit(): boolean {
-    return this.#limit - this.#returned > this.#spent
+    return this.#credit.unused > 0
   }
 
   /** No session: nothing can be written. */
   pause(): void {
-    this.#pool = NO_POOL
-    this.#limit = 0
-    this.#returned = 0
-    this.#spent = 0
-    this.#begun = 0
-    this.#overflow = 0
-    this.#wanted = 0
+    this.#credit.end()
   }
 
   /** The plaintext of the next record, in parts, as far as the credit goes; moves past it. */
@@ -280,42 +246,26 @@ export class Outbox {
     const abandoned = { from: this.#consumed + 1, count: this.messages }
     this.#drop(this.#assigned)
     this.#queued = 0
-    this.#begun = 0
+    this.#credit.abandon()
     return abandoned
-  }
-
-  /** What may be spent now. */
-  get #credit(): number {
-    return Math.max(0, this.#limit - this.#returned - this.#spent - this.#begun) + this.#pool.left
-  }
-
-  #overflows(): void {
-    const overflow = Math.max(0, this.#spent + this.#begun + this.#returned - this.#limit)
-    this.#pool.take(overflow - this.#overflow)
-    this.#overflow = overflow
   }
 
   /** How far of this batch may be written, as one record or the rest of one; spends that. A message begins only when there is credit for all of it. */
   #writable({ batch, mark }: Place, left: number): Mark {
+    const credit = this.#credit
     const { end } = batch
     const rest = end.cost - mark.cost
-    const whole = this.#begun === 0 && end.sequence > batch.last // no message goes on before it, or behind it
-    if (whole && end.offset - mark.offset <= left && rest <= this.#credit) {
-      this.#spent += rest
-      this.#overflows()
+    const whole = credit.begun === 0 && end.sequence > batch.last // no message goes on before it, or behind it
+    if (whole && end.offset - mark.offset <= left && credit.start(rest)) {
+      credit.spend(rest)
       return end
     }
     return batch.walk(mark, (to, from) => {
       if (to.offset - mark.offset > left) return false
       const cost = to.cost - from.cost
-      if (this.#begun === 0) {
-        const all = to.sequence > from.sequence ? cost : this.#costOfMessage({ batch, mark: from })
-        if (all > this.#credit) return false
-        this.#begun = all
-      }
-      this.#begun -= cost
-      this.#spent += cost
-      this.#overflows()
+      const all = (): number => (to.sequence > from.sequence ? cost : this.#costOfMessage({ batch, mark: from }))
+      if (credit.begun === 0 && !credit.start(all())) return false
+      credit.spend(cost)
       return true
     })
   }

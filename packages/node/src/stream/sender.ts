@@ -3,12 +3,13 @@ import { withSignal } from '../async.ts'
 import type { Clock } from '../clock.ts'
 import { type ErrorCode, GlueberryError } from '../errors.ts'
 import { LinkedList } from '../linked-list.ts'
-import { Owned } from '../memory.ts'
 import type { PeerId } from '../peer-id.ts'
 import type { SessionPort } from '../session-port.ts'
 import { Account, type Budget } from './budget.ts'
 import type { Counts } from './counts.ts'
 import type { Abandoned, Outbox, SessionStart } from './outbox.ts'
+import { bufferFull, handlerFailed, mayHaveFailed, neverSent, tooManyWaiting, unconfirmed } from './send-errors.ts'
+import { WaitingSends } from './waiting-sends.ts'
 import { Watchers } from './watchers.ts'
 import { Writer } from './writer.ts'
 
@@ -16,17 +17,6 @@ import { Writer } from './writer.ts'
 const URGENT = 256 * 1024
 
 const DONE: Promise<void> = Promise.resolve()
-
-interface Waiting {
-  readonly data: Owned
-  readonly size: number
-  readonly confirm: boolean
-  /** Called as soon as it no longer waits, accepted or not. */
-  readonly over: (() => void)[]
-  /** It is accepted, with this sequence: an abort no longer takes it back. */
-  accept(sequence: number): void
-  reject(error: unknown): void
-}
 
 export interface SenderOptions {
   readonly peerId: PeerId
@@ -59,8 +49,7 @@ export class Sender {
   readonly #options: SenderOptions
   readonly #outbox: Outbox
   readonly #account: Account
-  readonly #waiting = new LinkedList<Waiting>()
-  #waitingBytes = 0
+  readonly #waiting = new WaitingSends()
   readonly #watchers = new Watchers()
   /** Callers that wait until something can be sent at once. */
   readonly #writable = new LinkedList<() => void>()
@@ -93,7 +82,7 @@ export class Sender {
   }
 
   get bytes(): number {
-    return this.#outbox.bytes + this.#waitingBytes
+    return this.#outbox.bytes + this.#waiting.bytes
   }
 
   get busy(): boolean {
@@ -155,7 +144,7 @@ export class Sender {
 
   /** A session is established. @throws GlueberryError `PROTOCOL` when the peer claims what it cannot have */
   attach(port: SessionPort, start: SessionStart): void {
-    if (!this.#outbox.begin(start)) throw this.#protocolError()
+    if (!this.#outbox.begin(start)) throw neverSent(this.#options)
     this.#recount()
     this.#session = { port, writer: undefined }
     this.#watchers.settle(this.#outbox.consumed)
@@ -196,7 +185,7 @@ export class Sender {
   acknowledge(consumed: number, limit: number): boolean {
     const before = this.#outbox.progress
     const consumedBefore = this.#outbox.consumed
-    if (!this.#outbox.acknowledge(consumed, limit)) throw this.#protocolError()
+    if (!this.#outbox.acknowledge(consumed, limit)) throw neverSent(this.#options)
     if (this.#outbox.consumed === consumedBefore) this.#full = false // it was granted more: that is there to be used
     this.#recount()
     this.#watchers.settle(this.#outbox.consumed)
@@ -206,18 +195,12 @@ export class Sender {
 
   /** The peer's application has consumed a message without success. Returns whether it was sent to be confirmed, and this is the first word of it. */
   failed(sequence: number): boolean {
-    const { peerId, name } = this.#options
-    const text = `a handler of ${peerId} failed on message ${sequence} of ${JSON.stringify(name)}`
-    return this.#watchers.failed(sequence, () => new GlueberryError('HANDLER_FAILED', text, { peerId, stream: name }))
+    return this.#watchers.failed(sequence, () => handlerFailed(this.#options, sequence))
   }
 
   /** More messages were consumed without success than the peer remembers: of those before this one nobody knows. */
   failedBefore(sequence: number, consumed: number): void {
-    const { peerId, name } = this.#options
-    this.#watchers.rejectThrough(Math.min(sequence - 1, consumed), (each) => {
-      const text = `message ${each} was consumed by ${peerId}, and its handler may have failed`
-      return new GlueberryError('UNCONFIRMED', text, { peerId, stream: name })
-    })
+    this.#watchers.rejectThrough(Math.min(sequence - 1, consumed), (each) => mayHaveFailed(this.#options, each))
   }
 
   /** The largest message that is kept or waits, in bytes; looks at each. */
@@ -300,7 +283,7 @@ export class Sender {
     // What `trySend` refused last counts as waiting, and a small message where a caller waits for room.
     const waits = !this.#waiting.empty || this.#refused > 0 || !this.#writable.empty
     const first = waits ? (this.#waiting.first?.size ?? this.#refused) + MESSAGE_OVERHEAD : 0
-    const all = Math.max(first, this.#waitingBytes + this.#waiting.size * MESSAGE_OVERHEAD)
+    const all = Math.max(first, this.#waiting.bytes + this.#waiting.size * MESSAGE_OVERHEAD)
     const limit = this.#outbox.want({ first, all })
     if (limit !== undefined) session.port.tell({ type: 'want', name: this.#options.name, limit })
   }
@@ -339,58 +322,24 @@ export class Sender {
 
   /** Why a call may not even wait. */
   #mayNotWait(): GlueberryError | undefined {
-    const { peerId, name, waitingMax, rejectWhenFull } = this.#options
-    const about = { peerId, stream: name }
-    if (rejectWhenFull && this.#session === undefined)
-      return new GlueberryError('BUFFER_FULL', `no more is kept for ${peerId} while it is away`, about)
-    if (this.#waiting.size < waitingMax) return undefined
-    const hint = 'await each send before the next one, or raise limits.waitingSends'
-    const text = `${waitingMax} calls of send to ${peerId} on ${JSON.stringify(name)} wait already`
-    return new GlueberryError('TOO_MANY_WAITING', text, { ...about, hint })
+    const { waitingMax, rejectWhenFull } = this.#options
+    if (rejectWhenFull && this.#session === undefined) return bufferFull(this.#options)
+    return this.#waiting.size < waitingMax ? undefined : tooManyWaiting(this.#options, waitingMax)
   }
 
   #wait(data: Uint8Array, confirm: boolean, signal: AbortSignal | undefined): Promise<number> {
     const problem = this.#mayNotWait()
     if (problem !== undefined) return Promise.reject(problem)
-    const size = data.length
-    return new Promise((resolve, reject) => {
-      const abort = (): void => {
-        waiting.reject((signal as AbortSignal).reason)
-        this.#advance()
-      }
-      const end = (settle: () => void): void => {
-        if (this.#waiting.remove(place)) this.#waitingBytes -= size
-        signal?.removeEventListener('abort', abort)
-        settle()
-        for (const tell of waiting.over) tell()
-      }
-      const waiting: Waiting = {
-        size,
-        // A copy, also of a Buffer: the caller may reuse its memory before this is accepted.
-        data: new Owned(new Uint8Array(data)),
-        confirm,
-        over: [],
-        accept: (sequence) => end(() => resolve(confirm ? this.#consumption(sequence, signal) : sequence)),
-        reject: (error) => end(() => reject(error)),
-      }
-      signal?.addEventListener('abort', abort, { once: true })
-      const place = this.#waiting.push(waiting)
-      this.#waitingBytes += size
-      this.#ask()
-      this.#options.waits()
+    const accepted = this.#waiting.add(data, confirm, signal, {
+      accepted: (sequence) => (confirm ? this.#consumption(sequence, signal) : sequence),
+      aborted: () => this.#advance(),
     })
+    this.#ask()
+    this.#options.waits()
+    return accepted
   }
 
   #consumption(sequence: number, signal: AbortSignal | undefined): Promise<number> {
-    const { peerId, name } = this.#options
-    return this.#watchers.watch(sequence, true, signal, () => {
-      const text = `no longer waiting for ${peerId} to consume message ${sequence}; it is still being delivered`
-      return new GlueberryError('UNCONFIRMED', text, { peerId, stream: name, cause: signal?.reason })
-    })
-  }
-
-  #protocolError(): GlueberryError {
-    const { peerId, name } = this.#options
-    return new GlueberryError('PROTOCOL', `${peerId} acknowledged what it was never sent`, { peerId, stream: name })
+    return this.#watchers.watch(sequence, true, signal, () => unconfirmed(this.#options, sequence, signal?.reason))
   }
 }

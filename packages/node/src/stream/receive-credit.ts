@@ -1,0 +1,161 @@
+import { Account, type Budget } from './budget.ts'
+import { type CreditPool, NO_POOL } from './credit-pool.ts'
+
+/** A window grows while no more than this part of the budgets is used: the rest is for senders that ask. */
+const GROWTH_PART = 0.5
+
+export interface ReceiveCreditOptions {
+  /** A sender that asks is granted so much at once. */
+  readonly firstWindow: number
+  readonly windowMax: number
+  /** Of the peer. */
+  readonly budget: Budget
+}
+
+/** The credit of one name at its receiver, in the present session (docs/protocol.md, Flow control). `held` is the cost of what is here. */
+export class ReceiveCredit {
+  readonly #options: ReceiveCreditOptions
+  readonly #account: Account
+  #window = 0 // cost that may be held here, or be on its way
+  #established = false
+  #pool: CreditPool = NO_POOL
+  #arrived = 0
+  #limit = 0 // as the sender knows it
+  #returned = 0 // of it, by the sender
+  #overflow = 0 // what has arrived beyond the limit, out of the pool
+  #wanted = 0 // the limit that the sender waits for
+  #taken = 0 // cost taken since the window last grew
+
+  constructor(options: ReceiveCreditOptions) {
+    this.#options = options
+    this.#account = new Account(options.budget)
+  }
+
+  /** Cost that may be held here: its own, and the pool's. */
+  get room(): number {
+    return this.#window + this.#pool.size
+  }
+
+  /** What may still come. */
+  get left(): number {
+    return Math.max(0, this.#limit - this.#returned - this.#arrived) + this.#pool.left
+  }
+
+  /** Whether there is hardly room for more in this session. */
+  isFull(held: number): boolean {
+    return this.#established && held > this.room * 0.75
+  }
+
+  /** A session begins, in which everything comes out of this pool until the sender asks for more. */
+  attach(pool: CreditPool, held: number): void {
+    this.#window = 0
+    this.#pool = pool
+    this.#arrived = 0
+    this.#limit = 0
+    this.#returned = 0
+    this.#overflow = 0
+    this.#wanted = 0
+    this.#taken = 0
+    this.recount(held)
+  }
+
+  establish(): void {
+    this.#established = true
+  }
+
+  /** The session is over: nothing is promised any more. */
+  detach(held: number): void {
+    this.#established = false
+    this.#pool = NO_POOL
+    this.close(held)
+  }
+
+  /** Nothing more is promised, in this session. */
+  close(held: number): void {
+    this.#window = 0
+    this.#wanted = 0
+    this.recount(held)
+  }
+
+  /** So much has come. Returns false when that is more than the credit. */
+  spend(cost: number): boolean {
+    this.#arrived += cost
+    this.#countOverflow()
+    return this.#pool.left >= 0
+  }
+
+  /** The application has taken so much: the window doubles when it has taken a whole one. */
+  take(cost: number, held: number): void {
+    const { windowMax } = this.#options
+    this.#taken += cost
+    const base = Math.max(this.#window, this.#pool.size)
+    if (this.#established && this.#arrived > 0 && this.#window < windowMax && this.#taken >= base) {
+      this.#taken = 0
+      const window = Math.min(2 * base, windowMax)
+      if (this.#account.shortOf(window - this.#window, GROWTH_PART) === undefined) this.#window = window
+    }
+    this.recount(held)
+  }
+
+  /** By how much the limit could grow. */
+  growth(held: number): number {
+    return this.#grantable(held) - this.#limit
+  }
+
+  /** The limit that the sender is told; `grants`: with all the credit that there is room for. */
+  tell(held: number, grants: boolean): number {
+    if (grants) this.#limit = Math.max(this.#limit, this.#grantable(held))
+    this.#countOverflow()
+    return this.#limit
+  }
+
+  /** The sender waits for this limit. */
+  want(limit: number): void {
+    this.#wanted = Math.max(this.#wanted, limit)
+  }
+
+  /** Grants what the sender waits for; or else says which budget has no room for it. */
+  grant(held: number): 'own' | 'parent' | undefined {
+    const needed = this.#wanted - this.#returned - this.#arrived
+    const window = Math.max(this.#window, held + Math.min(needed, this.#options.firstWindow))
+    const more = Math.max(window, held) - Math.max(this.#window, held) + this.#inPool(held)
+    const short = window > this.#window ? this.#account.shortOf(more, 1) : undefined
+    if (short !== undefined) return short
+    this.#wanted = 0
+    this.#window = window
+    this.recount(held)
+    return undefined
+  }
+
+  /** The sender has given back so much in this session in total. Returns false for more than it has. */
+  giveBack(returned: number, held: number): boolean {
+    const more = returned - this.#returned
+    if (more < 0 || this.#limit - returned < this.#arrived) return false
+    this.#returned = returned
+    this.#window = Math.max(0, this.#window - more)
+    this.#taken = 0
+    this.recount(held)
+    return true
+  }
+
+  /** Counts in the budgets what is here, and what is promised. */
+  recount(held: number): void {
+    this.#account.set(Math.max(this.#window, held) - this.#inPool(held), held)
+  }
+
+  #grantable(held: number): number {
+    return this.#returned + this.#arrived + this.#window - held
+  }
+
+  /** What of the pool will be in use when the sender has been told all that there is room for: it is counted there. */
+  #inPool(held: number): number {
+    return Math.min(this.#overflow, Math.max(0, held - this.#window))
+  }
+
+  /** What has arrived is counted against the limit, and what is beyond it against the pool. */
+  #countOverflow(): void {
+    const overflow = Math.max(0, this.#arrived + this.#returned - this.#limit)
+    this.#pool.take(overflow - this.#overflow)
+    this.#overflow = overflow
+  }
+}
