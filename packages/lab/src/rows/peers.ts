@@ -7,8 +7,8 @@ import type { Row, RowResult } from '../row.ts'
 const MIB = 1024 * 1024
 /** What one attack may leave: what is kept for one peer (`flow.peerBudget`), and something for all else; in bytes. */
 const MEMORY_MAX = (64 + 32) * MIB
-/** What all may leave: what is kept for all peers at this node (`flow.nodeBudget` of `children/listener.ts`), and the same. */
-const ALL_MAX = (200 + 32) * MIB
+/** What all may leave: what is kept for all peers (`flow.nodeBudget`), and the same. */
+const ALL_MAX = (512 + 32) * MIB
 /** The same during an attack, with garbage that is not yet collected. */
 const PEAK_MAX = 256 * MIB
 /** An honest peer's confirmed message takes no longer beside an attack, in milliseconds, at p99. */
