@@ -1,4 +1,4 @@
-import { eventually, makeNode, pair } from '@glueberry/testkit'
+import { collect, eventually, makeNode, pair, RawPeer } from '@glueberry/testkit'
 import { expect, test } from 'vitest'
 import { type HandshakePeer, Identity, Node, type Verdict } from '../src/index.ts'
 import { HandClock } from './support/hand-clock.ts'
@@ -160,6 +160,22 @@ test('another network and this node itself are refused with a clear word', async
     message: expect.stringContaining('itself'),
   })
 })
+
+test.each(['chacha20-poly1305', 'aes-256-gcm'] as const)(
+  'a node that is told to use %s uses it with a peer that would take either',
+  async (cipher) => {
+    await using alice = await makeNode({ streams: ['x'], cipher })
+    await using peer = await new RawPeer().establish(alice.node)
+    expect(peer.secrets.cipher).toBe(cipher)
+
+    await using bob = await makeNode({ streams: ['x'], cipher: 'aes-256-gcm' })
+    const id = await bob.node.connect(alice.node.addrs)
+    await using inbox = alice.node.messages('x')
+    const data = new Uint8Array(200_000).fill(7)
+    await bob.node.send(id, 'x', data)
+    expect((await collect(inbox, 1))[0]?.data).toEqual(data)
+  },
+)
 
 test('blockPeer ends a live session, holds both ways, and for peers never seen', async () => {
   await using nodes = await pair(['x'], { alice: { handshake: accepting } })

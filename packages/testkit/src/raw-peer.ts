@@ -125,7 +125,7 @@ export class RawPeer implements AsyncDisposable {
       ...{
         identity: new IdentityKeys(seed),
         network: 'default',
-        aes: undefined,
+        aes: true,
         peerId: node.peerId,
         previousSessionId,
       },
