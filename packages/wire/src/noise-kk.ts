@@ -5,6 +5,7 @@ import { concat } from './bytes.ts'
 import { CounterCipher } from './cipher.ts'
 import { fail } from './errors.ts'
 import { hkdfSha256 } from './hkdf.ts'
+import type { X25519Key } from './key-agreement.ts'
 
 // Noise_KK_25519_ChaChaPoly_SHA256, The Noise Protocol Framework, revision 34:
 //   -> s
@@ -15,25 +16,13 @@ import { hkdfSha256 } from './hkdf.ts'
 const PROTOCOL_NAME = utf8ToBytes('Noise_KK_25519_ChaChaPoly_SHA256') // 32 bytes, so it is h itself (section 5.2)
 const DH_LENGTH = 32
 
-/** One X25519 key pair as the handshake uses it: its own static key may live elsewhere. */
-interface DhKey {
-  readonly publicKey: Uint8Array
-  sharedSecret(publicKey: Uint8Array): Uint8Array
-}
-
-/** A key of one handshake alone. */
-interface EphemeralKey extends DhKey {
-  /** Zeroes the private key. */
-  destroy(): void
-}
-
 export interface NoiseKkOptions {
   readonly initiator: boolean
   readonly prologue: Uint8Array
   /** Own static key. */
-  readonly s: DhKey
+  readonly s: Omit<X25519Key, 'destroy'>
   /** Own ephemeral key, fresh for this handshake. */
-  readonly e: EphemeralKey
+  readonly e: X25519Key
   /** The remote's static public key. */
   readonly rs: Uint8Array
 }

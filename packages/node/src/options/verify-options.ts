@@ -76,20 +76,8 @@ export function verifyOptions(options: NodeOptions<string>, clock: Clock): Setti
   if (!problems.none) throw problems.error
   const { network = 'default', cipher, handshake, addressBook, metrics, signal, libp2p = {} } = options
   return {
-    ...{
-      identity,
-      streams,
-      listen,
-      network,
-      cipher,
-      handshake,
-      addressBook,
-      reconnect,
-      flow,
-      heartbeat,
-      timeouts,
-      limits,
-    },
+    ...{ identity, streams, listen, network, cipher, handshake, addressBook },
+    ...{ reconnect, flow, heartbeat, timeouts, limits },
     ...{ logger, metrics, signal, libp2p },
   }
 }

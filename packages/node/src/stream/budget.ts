@@ -13,7 +13,6 @@ export class Budget {
   #rouses = false // in this turn
   /** Called, once in a turn, when something of it or of a child's is free again. */
   onFreed: (() => void) | undefined
-  #freed = false // in this turn
 
   constructor(max: number, parent?: Budget) {
     this.max = max
@@ -30,24 +29,17 @@ export class Budget {
     return this.#held
   }
 
-  /** What could be reserved now. */
-  get left(): number {
-    return Math.max(0, Math.min(this.max - this.#used, this.#parent?.left ?? Number.POSITIVE_INFINITY))
-  }
-
   /** Counts so much more as used, and so much more of it as held rather than promised; negative when it goes. */
   add(used: number, held: number): void {
     this.#used += used
     this.#held += held
     this.#parent?.add(used, held)
-    if (used >= 0) return
-    this.#rouse()
-    this.#tell()
+    if (used < 0) this.#rouse()
   }
 
   /** Whether so much more stays within this part of the limits. */
   hasRoom(amount: number, part: number): boolean {
-    return this.#fits(amount, part) && this.#parent?.hasRoom(amount, part) !== false
+    return this.shortOf(amount, part) === undefined
   }
 
   /** Which of the limits would be passed by so much more: this budget's own, or its parent's. */
@@ -66,22 +58,13 @@ export class Budget {
     return this.#used + amount <= this.max * part
   }
 
-  /** After what freed the room is complete. */
-  #tell(): void {
-    if (this.#freed || this.onFreed === undefined) return
-    this.#freed = true
-    queueMicrotask(() => {
-      this.#freed = false
-      this.onFreed?.()
-    })
-  }
-
   /** After what freed the room is complete: it may belong to a sender that is called. */
   #rouse(): void {
-    if (this.#rouses || this.#waiting.empty) return
+    if (this.#rouses || (this.#waiting.empty && this.onFreed === undefined)) return
     this.#rouses = true
     queueMicrotask(() => {
       this.#rouses = false
+      this.onFreed?.()
       for (let left = this.#waiting.size; left > 0 && this.#used <= this.max * LOW; left--) this.#waiting.shift()?.()
     })
   }

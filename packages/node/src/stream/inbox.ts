@@ -111,11 +111,6 @@ export class Inbox {
     this.#credit.close(0)
   }
 
-  /** Thrown away; but nobody sends more of that than its credit either. */
-  #discard(cost: number): void {
-    this.#spend(cost)
-  }
-
   /** A session begins, in which everything comes out of this pool until the sender asks for more. */
   attach(pool: CreditPool): void {
     this.#partial = 0
@@ -124,7 +119,7 @@ export class Inbox {
     this.#credit.attach(pool, this.held)
   }
 
-  /** The session is established: its window is reserved. */
+  /** The session is established: its window may grow. */
   establish(): void {
     this.#credit.establish()
   }
@@ -168,7 +163,7 @@ export class Inbox {
 
   /** Part of a message. @throws GlueberryError `PROTOCOL` above the credit or the size limit */
   part(record: OpenedRecord, start: number, end: number): void {
-    if (this.#withdrawn) return this.#discard(end - start)
+    if (this.#withdrawn) return this.#spend(end - start) // thrown away
     this.#admit(end - start, end - start)
     if (this.#parts.count > partsMax(this.#options.messageSize)) {
       throw this.#protocolError('a message comes in too many parts')
@@ -184,7 +179,7 @@ export class Inbox {
     confirm: boolean,
     receivedAt: number,
   ): ReceivedMessage | undefined {
-    if (this.#withdrawn) return void this.#discard(end - start + MESSAGE_OVERHEAD)
+    if (this.#withdrawn) return void this.#spend(end - start + MESSAGE_OVERHEAD)
     this.#admit(end - start, end - start + MESSAGE_OVERHEAD)
     const data = this.#parts.count === 0 ? record.take(start, end) : this.#parts.join(record.bytes.subarray(start, end))
     if (this.#received === Number.MAX_SAFE_INTEGER) throw this.#protocolError('messages beyond 2^53 − 1')
@@ -297,6 +292,7 @@ export class Inbox {
     return !frozen || this.#held === 0
   }
 
+  /** Of what is thrown away nobody sends more than the credit either. @throws GlueberryError `PROTOCOL` */
   #spend(cost: number): void {
     if (!this.#credit.spend(cost)) throw this.#protocolError('it sent more than its credit')
   }

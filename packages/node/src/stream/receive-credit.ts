@@ -1,4 +1,5 @@
 import { Account, type Budget } from './budget.ts'
+import { CreditLedger } from './credit-ledger.ts'
 import { type CreditPool, NO_POOL } from './credit-pool.ts'
 
 /** A window grows while no more than this part of the budgets is used: the rest is for senders that ask. */
@@ -16,13 +17,9 @@ export interface ReceiveCreditOptions {
 export class ReceiveCredit {
   readonly #options: ReceiveCreditOptions
   readonly #account: Account
+  readonly #ledger = new CreditLedger() // of what has arrived, and of the limit as the sender knows it
   #window = 0 // cost that may be held here, or be on its way
   #established = false
-  #pool: CreditPool = NO_POOL
-  #arrived = 0
-  #limit = 0 // as the sender knows it
-  #returned = 0 // of it, by the sender
-  #overflow = 0 // what has arrived beyond the limit, out of the pool
   #wanted = 0 // the limit that the sender waits for
   #taken = 0 // cost taken since the window last grew
 
@@ -33,12 +30,12 @@ export class ReceiveCredit {
 
   /** Cost that may be held here: its own, and the pool's. */
   get room(): number {
-    return this.#window + this.#pool.size
+    return this.#window + this.#ledger.poolSize
   }
 
   /** What may still come. */
   get left(): number {
-    return Math.max(0, this.#limit - this.#returned - this.#arrived) + this.#pool.left
+    return this.#ledger.left
   }
 
   /** Whether there is hardly room for more in this session. */
@@ -48,15 +45,9 @@ export class ReceiveCredit {
 
   /** A session begins, in which everything comes out of this pool until the sender asks for more. */
   attach(pool: CreditPool, held: number): void {
-    this.#window = 0
-    this.#pool = pool
-    this.#arrived = 0
-    this.#limit = 0
-    this.#returned = 0
-    this.#overflow = 0
-    this.#wanted = 0
+    this.#ledger.begin(pool)
     this.#taken = 0
-    this.recount(held)
+    this.close(held)
   }
 
   establish(): void {
@@ -66,7 +57,7 @@ export class ReceiveCredit {
   /** The session is over: nothing is promised any more. */
   detach(held: number): void {
     this.#established = false
-    this.#pool = NO_POOL
+    this.#ledger.begin(NO_POOL)
     this.close(held)
   }
 
@@ -79,17 +70,16 @@ export class ReceiveCredit {
 
   /** So much has come. Returns false when that is more than the credit. */
   spend(cost: number): boolean {
-    this.#arrived += cost
-    this.#countOverflow()
-    return this.#pool.left >= 0
+    this.#ledger.use(cost)
+    return !this.#ledger.overdrawn
   }
 
   /** The application has taken so much: the window doubles when it has taken a whole one. */
   take(cost: number, held: number): void {
     const { windowMax } = this.#options
     this.#taken += cost
-    const base = Math.max(this.#window, this.#pool.size)
-    if (this.#established && this.#arrived > 0 && this.#window < windowMax && this.#taken >= base) {
+    const base = Math.max(this.#window, this.#ledger.poolSize)
+    if (this.#established && this.#ledger.used > 0 && this.#window < windowMax && this.#taken >= base) {
       this.#taken = 0
       const window = Math.min(2 * base, windowMax)
       if (this.#account.shortOf(window - this.#window, GROWTH_PART) === undefined) this.#window = window
@@ -99,14 +89,13 @@ export class ReceiveCredit {
 
   /** By how much the limit could grow. */
   growth(held: number): number {
-    return this.#grantable(held) - this.#limit
+    return this.#window - held - this.#ledger.unused
   }
 
   /** The limit that the sender is told; `grants`: with all the credit that there is room for. */
   tell(held: number, grants: boolean): number {
-    if (grants) this.#limit = Math.max(this.#limit, this.#grantable(held))
-    this.#countOverflow()
-    return this.#limit
+    if (grants) this.#ledger.raise(this.#ledger.spent + this.#window - held)
+    return this.#ledger.limit
   }
 
   /** The sender waits for this limit. */
@@ -116,7 +105,7 @@ export class ReceiveCredit {
 
   /** Grants what the sender waits for; or else says which budget has no room for it. */
   grant(held: number): 'own' | 'parent' | undefined {
-    const needed = this.#wanted - this.#returned - this.#arrived
+    const needed = this.#wanted - this.#ledger.spent
     const window = Math.max(this.#window, held + Math.min(needed, this.#options.firstWindow))
     const more = Math.max(window, held) - Math.max(this.#window, held) + this.#inPool(held)
     const short = window > this.#window ? this.#account.shortOf(more, 1) : undefined
@@ -129,9 +118,9 @@ export class ReceiveCredit {
 
   /** The sender has given back so much in this session in total. Returns false for more than it has. */
   giveBack(returned: number, held: number): boolean {
-    const more = returned - this.#returned
-    if (more < 0 || this.#limit - returned < this.#arrived) return false
-    this.#returned = returned
+    const more = returned - this.#ledger.returned
+    if (more < 0 || more > this.#ledger.unused) return false
+    this.#ledger.giveBack(more)
     this.#window = Math.max(0, this.#window - more)
     this.#taken = 0
     this.recount(held)
@@ -143,19 +132,8 @@ export class ReceiveCredit {
     this.#account.set(Math.max(this.#window, held) - this.#inPool(held), held)
   }
 
-  #grantable(held: number): number {
-    return this.#returned + this.#arrived + this.#window - held
-  }
-
   /** What of the pool will be in use when the sender has been told all that there is room for: it is counted there. */
   #inPool(held: number): number {
-    return Math.min(this.#overflow, Math.max(0, held - this.#window))
-  }
-
-  /** What has arrived is counted against the limit, and what is beyond it against the pool. */
-  #countOverflow(): void {
-    const overflow = Math.max(0, this.#arrived + this.#returned - this.#limit)
-    this.#pool.take(overflow - this.#overflow)
-    this.#overflow = overflow
+    return Math.min(this.#ledger.overflow, Math.max(0, held - this.#window))
   }
 }

@@ -58,7 +58,7 @@ interface Session {
   /** Data streams that the peer may open, and has opened. */
   granted: number
   streams: number
-  /** Once it is established: nothing is reserved before. */
+  /** Once it is established. */
   port: SessionPort | undefined
   readonly acknowledgements: AcknowledgementSchedule
 }

@@ -1,3 +1,4 @@
+import { CreditLedger } from './credit-ledger.ts'
 import { type CreditPool, NO_POOL } from './credit-pool.ts'
 
 /** A sender asks for so much at least when it asks first, in cost: it will hardly be the last. */
@@ -5,22 +6,18 @@ const FIRST_WANT = 256 * 1024
 
 /** The credit of one name at its sender, in the present session (docs/protocol.md, Flow control). */
 export class SendCredit {
-  #pool: CreditPool = NO_POOL
-  #spent = 0 // cost written
-  #begun = 0 // cost of what is not yet written of a message that has begun: it is taken from the credit at once
-  #limit = 0
-  #returned = 0 // of it
-  #overflow = 0 // what is spent, or begun, beyond the limit, out of the pool
+  readonly #ledger = new CreditLedger() // of what is written, and of what has begun: that is used at once
+  #begun = 0 // cost of what is not yet written of a message that has begun
   #wanted = 0 // the limit that the receiver was asked for last
   #most = 0 // what was left at most
 
   get limit(): number {
-    return this.#limit
+    return this.#ledger.limit
   }
 
   /** What may be spent now. */
   get left(): number {
-    return Math.max(0, this.#limit - this.#returned - this.#spent - this.#begun) + this.#pool.left
+    return this.#ledger.left
   }
 
   /** What was left at most: the peer's window, as far as it is known. */
@@ -35,31 +32,25 @@ export class SendCredit {
 
   /** What of the limit is not used. */
   get unused(): number {
-    return this.#limit - this.#returned - this.#spent
+    return this.#ledger.unused
   }
 
   /** A session begins. */
   begin(pool: CreditPool): void {
-    this.end()
-    this.#pool = pool
+    this.#ledger.begin(pool)
+    this.#begun = 0
+    this.#wanted = 0
     this.#most = pool.left
   }
 
   /** No session: nothing can be spent. */
   end(): void {
-    this.#pool = NO_POOL
-    this.#spent = 0
-    this.#begun = 0
-    this.#limit = 0
-    this.#returned = 0
-    this.#overflow = 0
-    this.#wanted = 0
+    this.begin(NO_POOL)
   }
 
   /** The receiver grants this limit; one behind the present one changes nothing. */
   grant(limit: number): void {
-    this.#limit = Math.max(this.#limit, limit)
-    this.#countOverflow()
+    this.#ledger.raise(limit)
     this.#most = Math.max(this.#most, this.left)
   }
 
@@ -67,18 +58,18 @@ export class SendCredit {
   start(cost: number): boolean {
     if (cost > this.left) return false
     this.#begun = cost
+    this.#ledger.use(cost)
     return true
   }
 
   /** So much is written, of a message that has begun. */
   spend(cost: number): void {
     this.#begun -= cost
-    this.#spent += cost
-    this.#countOverflow()
   }
 
-  /** The message that has begun is given up. */
+  /** The rest of the message that has begun is not written any more. */
   abandon(): void {
+    this.#ledger.use(-this.#begun)
     this.#begun = 0
   }
 
@@ -87,25 +78,19 @@ export class SendCredit {
    * is the first time in this session that the credit is too little. `undefined` otherwise. All in cost.
    */
   want(next: number, all: number, inFlight: number): number | undefined {
-    if (next === 0 || this.#begun > 0 || this.#wanted > this.#limit) return undefined
+    if (next === 0 || this.#begun > 0 || this.#wanted > this.limit) return undefined
     const asked = this.#wanted > 0
     if (next <= this.left && (asked || all <= this.left)) return undefined
     if (asked && this.unused + inFlight >= next) return undefined
-    this.#wanted = this.#spent + this.#returned + Math.max(next, all, asked ? 0 : FIRST_WANT)
+    this.#wanted = this.#ledger.spent + Math.max(next, all, asked ? 0 : FIRST_WANT)
     return this.#wanted
   }
 
   /** Gives back what is not used. Returns how much that is in this session in total. */
   giveBack(): number {
-    this.#returned += this.unused
+    this.#ledger.giveBack(this.unused)
     this.#wanted = 0
-    this.#most = this.#pool.left
-    return this.#returned
-  }
-
-  #countOverflow(): void {
-    const overflow = Math.max(0, this.#spent + this.#begun + this.#returned - this.#limit)
-    this.#pool.take(overflow - this.#overflow)
-    this.#overflow = overflow
+    this.#most = this.left
+    return this.#ledger.returned
   }
 }

@@ -60,7 +60,7 @@ export class WaitingSends {
         if (this.#list.remove(place)) this.#bytes -= size
         signal?.removeEventListener('abort', abort)
         settle()
-        for (const tell of waiting.over) tell()
+        for (const over of waiting.over) over()
       }
       const waiting: WaitingSend = {
         size,
