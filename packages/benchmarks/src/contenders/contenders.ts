@@ -7,7 +7,7 @@ export const CONTENDERS: Readonly<Record<string, { readonly title: string; reado
     handle: { title: 'Glueberry, `handle()`', load: async () => (await import('./node.ts')).handled },
     libp2p: { title: 'js-libp2p', load: async () => (await import('./libp2p.ts')).withDefaults },
     'libp2p-keys': {
-      title: 'js-libp2p, our Noise cipher',
+      title: 'js-libp2p with our Noise cipher',
       load: async () => (await import('./libp2p.ts')).withKeyObjects,
     },
     hyperswarm: {
