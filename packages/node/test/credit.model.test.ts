@@ -52,6 +52,27 @@ const models: Readonly<Record<string, Model>> = {
     ...{ ...base, restarts: 0, peerBudget: 4, nodeBudget: 9 },
     ...{ messages: [[[1, 3]], [[3, 1]]], unread: [0, 0] },
   },
+  'a name that nobody reads, and several restarts': {
+    ...{ ...base, pool: 2, restarts: 2, peerBudget: 8, nodeBudget: 9 },
+    ...{ messages: [[[1, 1, 1, 2, 2, 2], [3]]], unread: [0, 0] },
+  },
+  'a name that nobody reads, with large messages': {
+    ...{ ...base, restarts: 2, peerBudget: 7, nodeBudget: 9 },
+    ...{ messages: [[[3, 3, 3], [3]]], unread: [0, 0] },
+  },
+  'pauses in which credit is given back': {
+    ...{ ...base, restarts: 0, pool: 2, pauses: true },
+    ...{
+      peerBudget: 7,
+      nodeBudget: 8,
+      messages: [
+        [
+          [3, 1, 3, 1],
+          [1, 2],
+        ],
+      ],
+    },
+  },
   'no pool': { ...base, pool: 0, peerBudget: 6, nodeBudget: 6, messages: [[[2, 1]], [[3, 1]]] },
   'a peer that gives nothing back': {
     ...{ ...base, peerBudget: 4, nodeBudget: 9 },
@@ -67,8 +88,9 @@ test.each(Object.entries(models))(
 )
 
 test.each([
-  ['pools that shrink', 'a name that nobody reads', /waits for ever/],
+  ['pools that shrink', 'a name that nobody reads, and several restarts', /waits for ever/],
   ['turns that are skipped', 'a name that nobody reads, and another peer', /waits for ever/],
+  ['names that wait for themselves', 'a name that nobody reads, with large messages', /waits for ever/],
   ['giving back', 'two peers that fill the node', /waits for ever|keeps credit/],
 ] as const)('without the rule of %s, "%s" goes wrong', (without, name, error) => {
   expect(() => checkCredit({ ...(models[name] as Model), without })).toThrow(error)

@@ -159,6 +159,7 @@ class World {
       case 'settle': {
         const [message] = this.inFlight.splice(action.which, 1)
         if (message !== undefined) this.inbox.settle(message, false, false)
+        this.inbox.grant() // what waits may have been waiting for that
         return
       }
       case 'acknowledge': {
@@ -171,7 +172,7 @@ class World {
         if (limit === undefined) return
         this.asked.push(() => {
           this.inbox.want(limit)
-          expect(this.inbox.grant()).toBeUndefined()
+          expect(['name', undefined]).toContain(this.inbox.grant())
         })
         return
       }

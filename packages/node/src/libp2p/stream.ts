@@ -74,12 +74,19 @@ export class Libp2pByteStream implements ByteStream {
       if (stream.writeStatus !== 'writable') return reject(this.received.error ?? new Error('the stream is closed'))
       if (!stream.writableNeedsDrain) return resolve()
       const settle = (): void => {
-        stream.removeEventListener('drain', settle)
+        stream.removeEventListener('drain', drained)
         stream.removeEventListener('close', settle)
         if (stream.writeStatus === 'writable') resolve()
         else reject(this.received.error ?? new Error('the stream is closed'))
       }
-      stream.addEventListener('drain', settle)
+      // All streams of a connection drain at once, and each writes what waits in it only then: the first one may fill the
+      // socket again. What was added to the others meanwhile would go out in one frame, longer than any remote accepts.
+      const drained = (): void => {
+        queueMicrotask(() => {
+          if (!stream.writableNeedsDrain) settle()
+        })
+      }
+      stream.addEventListener('drain', drained)
       stream.addEventListener('close', settle)
     })
   }

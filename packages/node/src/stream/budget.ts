@@ -19,6 +19,9 @@ export class Budget {
     this.#parent = parent
   }
 
+  /** Somebody waits for room in it: what was promised to others is not promised again. */
+  contended = false
+
   /** Bytes that are held or promised now. */
   get used(): number {
     return this.#used
@@ -34,7 +37,7 @@ export class Budget {
     this.#used += used
     this.#held += held
     this.#parent?.add(used, held)
-    if (used < 0) this.#rouse()
+    if (used < 0 || held < 0) this.#rouse() // what is held no longer may have been promised again, or count in a pool
   }
 
   /** Whether so much more stays within this part of the limits. */
@@ -46,6 +49,10 @@ export class Budget {
   shortOf(amount: number, part: number): 'own' | 'parent' | undefined {
     if (!this.#fits(amount, part)) return 'own'
     return this.#parent?.shortOf(amount, part) === undefined ? undefined : 'parent'
+  }
+
+  get isContended(): boolean {
+    return this.contended || this.#parent?.isContended === true
   }
 
   /** Calls back, once, when there may be room for so much within this part; those that wait are called in turns. */
@@ -87,6 +94,11 @@ export class Account {
     this.#used = used
     this.#held = held
     this.#budget.add(moreUsed, moreHeld)
+  }
+
+  /** Whether somebody waits for room in the budget, or in its parent. */
+  get contended(): boolean {
+    return this.#budget.isContended
   }
 
   /** What has no room for `amount` more within this part of the limits: the budget itself, or its parent; `undefined` when all have. */

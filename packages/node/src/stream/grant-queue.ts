@@ -3,14 +3,18 @@ import type { Inbox } from './inbox.ts'
 
 /**
  * Senders of all peers that wait for credit, in turns: the first one that a node has no room for holds up those behind it,
- * so that a large message gets its turn. One that only its own peer's budget has no room for holds up nobody.
+ * so that a large message gets its turn. One that only its own peer's budget, or its name, has no room for holds up nobody.
  */
 export class GrantQueue {
   /** What is to be done when an inbox was granted what its sender waits for. */
   readonly #waiting = new Map<Inbox, () => void>()
+  readonly #budget: Budget
+  /** Those in which somebody waits for room: what others consume there is not promised to them again. */
+  readonly #contended = new Set<Budget>()
 
   /** @param budget of the node */
   constructor(budget: Budget) {
+    this.#budget = budget
     budget.onFreed = () => this.#serve()
   }
 
@@ -20,18 +24,25 @@ export class GrantQueue {
     this.#serve()
   }
 
-  /** Nothing is wanted there any more. */
+  /** Nothing is wanted there any more: those behind it may have room. */
   drop(inbox: Inbox): void {
-    this.#waiting.delete(inbox)
+    if (this.#waiting.delete(inbox)) queueMicrotask(() => this.#serve())
   }
 
   #serve(): void {
+    for (const budget of this.#contended) budget.contended = false
+    this.#contended.clear()
     for (const [inbox, granted] of this.#waiting) {
       const short = inbox.grant()
-      if (short === 'parent') return
-      if (short === 'own') continue
-      this.#waiting.delete(inbox)
-      granted()
+      if (short === undefined) {
+        this.#waiting.delete(inbox)
+        granted()
+      } else if (short !== 'name') {
+        const budget = short === 'own' ? inbox.budget : this.#budget
+        budget.contended = true
+        this.#contended.add(budget)
+        if (short === 'parent') return
+      }
     }
   }
 }

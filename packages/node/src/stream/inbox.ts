@@ -1,6 +1,7 @@
 import { MESSAGE_OVERHEAD, type Open, type Position } from '@glueberry/wire'
 import { GlueberryError } from '../errors.ts'
 import type { PeerId } from '../peer-id.ts'
+import type { Budget } from './budget.ts'
 import type { CreditPool } from './credit-pool.ts'
 import { Failures } from './failures.ts'
 import { InFlight, placeOf } from './in-flight.ts'
@@ -61,6 +62,11 @@ export class Inbox {
     this.#instance = hex(options.instance)
     this.#received = options.received
     this.#consumed = options.received
+  }
+
+  /** The peer's. */
+  get budget(): Budget {
+    return this.#options.budget
   }
 
   /** Messages that wait to be taken. */
@@ -263,8 +269,8 @@ export class Inbox {
     this.#credit.want(limit)
   }
 
-  /** Grants what the sender waits for; or else says which budget has no room for it. */
-  grant(): 'own' | 'parent' | undefined {
+  /** Grants what the sender waits for; or else says what has no room for it: the name itself, until something is taken, or a budget. */
+  grant(): 'name' | 'own' | 'parent' | undefined {
     return this.#credit.grant(this.held)
   }
 

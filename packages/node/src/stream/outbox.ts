@@ -126,10 +126,10 @@ export class Outbox {
     return this.#queued - this.#credit.begun + size + MESSAGE_OVERHEAD <= this.#credit.left
   }
 
-  /** Whether half of the most room that there was in this session is free again. */
+  /** Whether half of the most room that there was in this session is free again; or nothing is kept: there may be less now. */
   get belowLowMark(): boolean {
     const { left, begun, most } = this.#credit
-    return left - this.#queued + begun >= most / 2
+    return this.messages === 0 || left - this.#queued + begun >= most / 2
   }
 
   /** Whether something is queued that the credit allows to be sent now. */

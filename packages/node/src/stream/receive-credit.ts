@@ -74,8 +74,12 @@ export class ReceiveCredit {
     return !this.#ledger.overdrawn
   }
 
-  /** The application has taken so much: the window doubles when it has taken a whole one. */
+  /** The application has taken so much: the window doubles when it has taken a whole one, and shrinks by it while others wait for room. */
   take(cost: number, held: number): void {
+    if (this.#account.contended) {
+      this.#taken = 0
+      return this.#resize(Math.max(0, this.#window - cost), held)
+    }
     const { windowMax } = this.#options
     this.#taken += cost
     const base = Math.max(this.#window, this.#ledger.poolSize)
@@ -103,33 +107,40 @@ export class ReceiveCredit {
     this.#wanted = Math.max(this.#wanted, limit)
   }
 
-  /** Grants what the sender waits for; or else says which budget has no room for it. */
-  grant(held: number): 'own' | 'parent' | undefined {
-    const needed = this.#wanted - this.#ledger.spent
-    const window = Math.max(this.#window, held + Math.min(needed, this.#options.firstWindow))
-    const more = Math.max(window, held) - Math.max(this.#window, held) + this.#inPool(held)
-    const short = window > this.#window ? this.#account.shortOf(more, 1) : undefined
-    if (short !== undefined) return short
+  /** Grants what the sender waits for; or else says what has no room for it: the name itself, until something is taken, or a budget. */
+  grant(held: number): 'name' | 'own' | 'parent' | undefined {
+    const { firstWindow } = this.#options
+    const window = held + Math.min(this.#wanted - this.#ledger.spent, firstWindow)
+    if (window > this.#window) {
+      // Else a name that nobody reads would be granted more and more, and its peer's other names nothing.
+      if (window > firstWindow) return 'name'
+      const more = Math.max(window, held) - Math.max(this.#window, held) + this.#inPool(held)
+      const short = this.#account.shortOf(more, 1)
+      if (short !== undefined) return short
+    }
     this.#wanted = 0
-    this.#window = window
-    this.recount(held)
+    this.#resize(Math.max(window, this.#window), held)
     return undefined
   }
 
   /** The sender has given back so much in this session in total. Returns false for more than it has. */
   giveBack(returned: number, held: number): boolean {
     const more = returned - this.#ledger.returned
-    if (more < 0 || more > this.#ledger.unused) return false
+    if (more < 0 || returned > this.#ledger.limit) return false
     this.#ledger.giveBack(more)
-    this.#window = Math.max(0, this.#window - more)
     this.#taken = 0
-    this.recount(held)
-    return true
+    this.#resize(Math.max(0, this.#window - more), held)
+    return !this.#ledger.overdrawn // what was sent behind it, and has overtaken it, came out of the pool
   }
 
   /** Counts in the budgets what is here, and what is promised. */
   recount(held: number): void {
     this.#account.set(Math.max(this.#window, held) - this.#inPool(held), held)
+  }
+
+  #resize(window: number, held: number): void {
+    this.#window = window
+    this.recount(held)
   }
 
   /** What of the pool will be in use when the sender has been told all that there is room for: it is counted there. */

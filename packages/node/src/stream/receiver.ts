@@ -121,8 +121,10 @@ export class Receiver {
       this.#record.instance = instance
       for (const inbox of this.#inboxes.values()) inbox.newInstance(instance)
     }
-    // What is held here already came out of an earlier pool: sessions that end again and again bring no more.
-    const pool = new CreditPool(Math.max(0, this.#options.pool - this.held))
+    // What is held here already came out of an earlier pool: sessions that end again and again bring no more. And peers that
+    // come and go may leave messages here: without room for any, there is no pool either.
+    const { budget } = this.#options
+    const pool = new CreditPool(budget.hasRoom(0, 1) ? Math.max(0, this.#options.pool - this.held) : 0)
     this.#session = {
       pool,
       names,

@@ -15,8 +15,10 @@ export interface Model {
   readonly unread?: readonly [peer: number, name: number]
   /** This peer asks for the most, sends nothing, and gives nothing back. */
   readonly hoarder?: number
+  /** Senders may give credit back between messages, too. */
+  readonly pauses?: boolean
   /** Rules that are left out, to see that the check notices. */
-  readonly without?: 'pools that shrink' | 'turns that are skipped' | 'giving back'
+  readonly without?: 'pools that shrink' | 'turns that are skipped' | 'giving back' | 'names that wait for themselves'
 }
 
 interface Name {
@@ -26,6 +28,7 @@ interface Name {
   limit: number
   returned: number
   wanted: number
+  paused: number // the next message when credit was given back last
   known: number // how many are consumed, as far as it knows
   /** Messages on their way. */
   wire: number[]
@@ -61,7 +64,7 @@ type Action = readonly [name: string, act: (state: State) => void]
 
 const sum = (numbers: readonly number[]): number => numbers.reduce((a, b) => a + b, 0)
 const made = (): Name => ({
-  ...{ next: 0, spent: 0, limit: 0, returned: 0, wanted: 0, known: 0, wire: [] },
+  ...{ next: 0, spent: 0, limit: 0, returned: 0, wanted: 0, paused: 0, known: 0, wire: [] },
   ...{ arrived: 0, told: 0, back: 0, window: 0, want: 0, taken: 0, due: false, got: 0, held: [] },
 })
 const at = <T>(list: readonly T[], index: number): T => list[index] as T
@@ -92,28 +95,46 @@ export function checkCredit(model: Model): number {
   const done = (p: number, n: number, { next, known }: Name): boolean =>
     next === at(at(messages, p), n).length && known === next
 
-  /** Grants what is waited for, in turns. */
-  const serve = (state: State): void => {
+  /** Grants what this name waits for; or else says what has no room for it. */
+  const grant = (state: State, p: number, n: number): 'name' | 'own' | 'parent' | undefined => {
+    const peer = at(state.peers, p)
+    const name = at(peer.names, n)
+    const before = name.window
+    const held = heldBy(p, n, name)
+    name.window = Math.max(before, held + Math.min(name.want - name.back - name.arrived, firstWindow))
+    if (name.window > before) {
+      const tooWide = name.window > firstWindow && without !== 'names that wait for themselves'
+      const short = tooWide
+        ? 'name'
+        : usedBy(p, peer) > peerBudget
+          ? 'own'
+          : used(state) > nodeBudget
+            ? 'parent'
+            : undefined
+      if (short !== undefined) {
+        name.window = before
+        return short
+      }
+    }
+    name.due ||= name.window > before
+    name.want = 0
+    return undefined
+  }
+  /** Grants what is waited for, in turns. Returns the peers, and with `node` the node, in which somebody waits for room. */
+  const serve = (state: State): Set<number | 'node'> => {
+    const contended = new Set<number | 'node'>()
     for (let i = 0; i < state.queue.length; ) {
       const [p, n] = at(state.queue, i)
-      const peer = at(state.peers, p)
-      const name = at(peer.names, n)
-      const before = name.window
-      const held = heldBy(p, n, name)
-      name.window = Math.max(before, held + Math.min(name.want - name.back - name.arrived, firstWindow))
-      const [own, all] = [usedBy(p, peer) > peerBudget, used(state) > nodeBudget]
-      if (name.window > before && (own || all)) {
-        name.window = before
-        if (own && without !== 'turns that are skipped') {
-          i++
-          continue
-        }
-        return
+      const short = grant(state, p, n)
+      if (short === undefined) {
+        state.queue.splice(i, 1)
+        continue
       }
-      name.due ||= name.window > before
-      name.want = 0
-      state.queue.splice(i, 1)
+      if (short !== 'name') contended.add(short === 'own' ? p : 'node')
+      if (short === 'parent' || without === 'turns that are skipped') break
+      i++
     }
+    return contended
   }
 
   const sending = (peer: Peer, name: Name, p: number, n: number): Action[] => {
@@ -123,23 +144,26 @@ export function checkCredit(model: Model): number {
       if (name.wanted > 0) return []
       return [[`hoard ${p}.${n}`, ({ peers }) => ask(at(peers, p), n, 99)]]
     }
-    if (cost === undefined) {
-      if (own <= 0 || !done(p, n, name) || without === 'giving back') return []
-      return [
-        [
-          `return ${p}.${n}`,
-          ({ peers }) => {
-            const { names, up } = at(peers, p)
-            const name = at(names, n)
-            name.returned = name.limit - name.spent
-            up.push(['return', n, name.returned])
-          },
-        ],
-      ]
-    }
+    // Nothing is kept: it may be a while until the next message.
+    const idle = name.known === name.next && own > 0 && without !== 'giving back'
+    const giveBack: Action[] = [
+      [
+        `return ${p}.${n}`,
+        ({ peers }) => {
+          const { names, up } = at(peers, p)
+          const name = at(names, n)
+          name.returned = name.limit - name.spent
+          name.wanted = 0
+          name.paused = name.next
+          up.push(['return', n, name.returned])
+        },
+      ],
+    ]
+    if (cost === undefined) return idle ? giveBack : []
     const left = Math.max(0, own) + peer.pool - sum(peer.names.map(spentPool))
     if (cost <= left) {
       return [
+        ...(idle && model.pauses === true && name.paused < name.next ? giveBack : []),
         [
           `send ${p}.${n}`,
           ({ peers }) => {
@@ -151,7 +175,8 @@ export function checkCredit(model: Model): number {
       ]
     }
     const inFlight = sum(at(at(messages, p), n).slice(name.known, name.next))
-    if (name.wanted + name.returned > name.limit || own + inFlight >= cost) return []
+    const asked = name.wanted > 0
+    if (name.wanted + name.returned > name.limit || (asked && own + inFlight >= cost)) return []
     return [[`ask ${p}.${n}`, ({ peers }) => ask(at(peers, p), n, cost)]]
   }
   const ask = ({ names, up }: Peer, n: number, cost: number): void => {
@@ -182,11 +207,16 @@ export function checkCredit(model: Model): number {
         (state) => {
           const peer = at(state.peers, p)
           const name = at(peer.names, n)
-          name.taken += costOf(p, n, name.held.shift() as number)
+          const contended = serve(state) // grants nothing: nothing has changed
+          const cost = costOf(p, n, name.held.shift() as number)
+          name.taken += cost
           name.due = true
           const base = Math.max(name.window, peer.pool)
           const window = Math.min(2 * base, windowMax)
-          if (name.arrived > 0 && name.taken >= base && window > name.window) {
+          if (contended.has(p) || contended.has('node')) {
+            name.taken = 0
+            name.window = Math.max(0, name.window - cost)
+          } else if (name.arrived > 0 && name.taken >= base && window > name.window) {
             name.taken = 0
             const more = window - name.window
             if (usedBy(p, peer) + more <= peerBudget / 2 && used(state) + more <= nodeBudget / 2) name.window = window
@@ -241,9 +271,10 @@ export function checkCredit(model: Model): number {
             name.want = value
             if (!state.queue.some((each) => each[0] === p && each[1] === n)) state.queue.push([p, n])
           } else {
-            if (name.arrived > name.told - value) throw new Error('it gives back what it does not have')
+            if (value > name.told) throw new Error('it gives back what it does not have')
             name.window = Math.max(0, name.window - (value - name.back))
             name.back = value
+            if (sum(names.map(usedPool)) > at(state.peers, p).pool) throw new Error('it gives back what it has used')
           }
           serve(state)
         },
