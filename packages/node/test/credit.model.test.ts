@@ -73,6 +73,10 @@ const models: Readonly<Record<string, Model>> = {
       ],
     },
   },
+  'windows that are no multiple of a message': {
+    ...{ ...base, restarts: 0, pool: 0, firstWant: 3 },
+    ...{ peerBudget: 4, nodeBudget: 4, messages: [[[2, 2]], [[2, 2]], [[2]]] },
+  },
   'no pool': { ...base, pool: 0, peerBudget: 6, nodeBudget: 6, messages: [[[2, 1]], [[3, 1]]] },
   'a peer that gives nothing back': {
     ...{ ...base, peerBudget: 4, nodeBudget: 9 },
@@ -90,6 +94,7 @@ test.each(Object.entries(models))(
 test.each([
   ['pools that shrink', 'a name that nobody reads, and several restarts', /waits for ever/],
   ['turns that are skipped', 'a name that nobody reads, and another peer', /waits for ever/],
+  ['remainders that go back', 'windows that are no multiple of a message', /waits for ever/],
   ['names that wait for themselves', 'a name that nobody reads, with large messages', /waits for ever/],
   ['giving back', 'two peers that fill the node', /waits for ever|keeps credit/],
 ] as const)('without the rule of %s, "%s" goes wrong', (without, name, error) => {

@@ -168,8 +168,10 @@ class World {
         return
       }
       case 'ask': {
-        const limit = this.outbox.want({ first: 0, all: 0 })
-        if (limit === undefined) return
+        const wanted = this.outbox.want({ first: 0, all: 0 })
+        if (wanted === undefined) return
+        const { limit, returned } = wanted
+        if (returned !== undefined) this.asked.push(() => this.inbox.giveBack(returned))
         this.asked.push(() => {
           this.inbox.want(limit)
           expect(['name', undefined]).toContain(this.inbox.grant())

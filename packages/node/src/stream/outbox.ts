@@ -196,13 +196,13 @@ export class Outbox {
     return true
   }
 
-  /** The limit that the receiver has to be asked for, if any. @param waiting cost of what is not yet accepted, and of the first of it */
-  want(waiting: { readonly first: number; readonly all: number }): number | undefined {
+  /** The limit to ask for, if any, and what is given back before. @param waiting cost of what is not yet accepted, and of the first of it */
+  want(waiting: { readonly first: number; readonly all: number }): ReturnType<SendCredit['want']> {
     const place = this.#place()
     const next = place === undefined ? waiting.first : this.#costOfMessage(place)
-    const limit = this.#credit.want(next, this.#queued + waiting.all, this.cost - this.#queued)
-    this.#grants += limit === undefined ? 0 : 1
-    return limit
+    const wanted = this.#credit.want(next, this.#queued + waiting.all, this.cost - this.#queued)
+    this.#grants += wanted === undefined ? 0 : 1
+    return wanted
   }
 
   /** Gives back the credit of this name when nothing is kept. Returns how much that is in this session in total, or `undefined` for nothing. */

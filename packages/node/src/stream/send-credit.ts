@@ -76,14 +76,18 @@ export class SendCredit {
   /**
    * The limit to ask for: the next message does not fit, and consumption of what is in flight will not change that; or it
    * is the first time in this session that the credit is too little. `undefined` otherwise. All in cost.
+   *
+   * @returns `returned`: how much was given back in this session in total, if what is left of the limit is too little to be
+   *   of use; kept, it could be what others wait for
    */
-  want(next: number, all: number, inFlight: number): number | undefined {
+  want(next: number, all: number, inFlight: number): { limit: number; returned: number | undefined } | undefined {
     if (next === 0 || this.#begun > 0 || this.#wanted > this.limit) return undefined
     const asked = this.#wanted > 0
     if (next <= this.left && (asked || all <= this.left)) return undefined
     if (asked && this.unused + inFlight >= next) return undefined
+    const returned = next > this.left && this.unused > 0 ? this.giveBack() : undefined
     this.#wanted = this.#ledger.spent + Math.max(next, all, asked ? 0 : FIRST_WANT)
-    return this.#wanted
+    return { limit: this.#wanted, returned }
   }
 
   /** Gives back what is not used. Returns how much that is in this session in total. */

@@ -284,8 +284,12 @@ export class Sender {
     const waits = !this.#waiting.empty || this.#refused > 0 || !this.#writable.empty
     const first = waits ? (this.#waiting.first?.size ?? this.#refused) + MESSAGE_OVERHEAD : 0
     const all = Math.max(first, this.#waiting.bytes + this.#waiting.size * MESSAGE_OVERHEAD)
-    const limit = this.#outbox.want({ first, all })
-    if (limit !== undefined) session.port.tell({ type: 'want', name: this.#options.name, limit })
+    const wanted = this.#outbox.want({ first, all })
+    if (wanted === undefined) return
+    const { name } = this.#options
+    const { limit, returned } = wanted
+    if (returned !== undefined) session.port.tell({ type: 'return', name, returned })
+    session.port.tell({ type: 'want', name, limit })
   }
 
   #write(added: number): void {

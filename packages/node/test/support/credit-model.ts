@@ -15,10 +15,17 @@ export interface Model {
   readonly unread?: readonly [peer: number, name: number]
   /** This peer asks for the most, sends nothing, and gives nothing back. */
   readonly hoarder?: number
+  /** A sender asks for so much at least when it asks first. */
+  readonly firstWant?: number
   /** Senders may give credit back between messages, too. */
   readonly pauses?: boolean
   /** Rules that are left out, to see that the check notices. */
-  readonly without?: 'pools that shrink' | 'turns that are skipped' | 'giving back' | 'names that wait for themselves'
+  readonly without?:
+    | 'remainders that go back'
+    | 'pools that shrink'
+    | 'turns that are skipped'
+    | 'giving back'
+    | 'names that wait for themselves'
 }
 
 interface Name {
@@ -177,10 +184,15 @@ export function checkCredit(model: Model): number {
     const inFlight = sum(at(at(messages, p), n).slice(name.known, name.next))
     const asked = name.wanted > 0
     if (name.wanted + name.returned > name.limit || (asked && own + inFlight >= cost)) return []
-    return [[`ask ${p}.${n}`, ({ peers }) => ask(at(peers, p), n, cost)]]
+    return [[`ask ${p}.${n}`, ({ peers }) => ask(at(peers, p), n, Math.max(cost, asked ? 0 : (model.firstWant ?? 0)))]]
   }
   const ask = ({ names, up }: Peer, n: number, cost: number): void => {
     const name = at(names, n)
+    const unused = name.limit - name.returned - name.spent
+    if (unused > 0 && without !== 'remainders that go back') {
+      name.returned += unused
+      up.push(['return', n, name.returned])
+    }
     name.wanted = name.spent + cost
     up.push(['want', n, name.wanted + name.returned])
   }
