@@ -15,6 +15,7 @@ export async function writeDocuments(report: Report): Promise<void> {
   await writeFile(at('docs/performance/size.svg'), bySize(report))
   await writeFile(at('docs/performance/names-and-peers.svg'), byCount(report))
   await writeFile(at('docs/performance/backlog.svg'), byBacklog(report))
+  await writeFile(at('docs/performance/room.svg'), byRoom(report))
   const where = `Run of ${report.date} with \`npm run bench\`: ${report.machine}, Node ${report.node.slice(1)}; ${Object.entries(
     report.versions,
   )
@@ -52,6 +53,21 @@ function byCount(report: Report): string {
     { name: 'peers, to one node', points: along('peers') },
   ]
   return chart('Messages of 64 B in all, by how many share the way', 'names or peers', 'a second', series, String)
+}
+
+function byRoom(report: Report): string {
+  const results = report.results.filter(({ work, names }) => work === 'room' && names === 1)
+  const along = (figure: string, times = 1): Series['points'] =>
+    results.map(({ peers, figures }) => [peers, times * (figures[figure] as number)] as const).filter(([, y]) => y > 0)
+  const series = [
+    { name: 'RSS, KiB', points: along('rss') },
+    { name: 'heap, KiB', points: along('heap') },
+    { name: 'CPU at rest, µs', points: along('CPU at rest', 1000) },
+    { name: 'CPU a message, µs', points: along('CPU a message') },
+    { name: 'delay p99, ms', points: along('delay p99') },
+    { name: 'connect p50, ms', points: along('connect p50') },
+  ]
+  return chart('What each peer of one node costs it', 'peers', 'see the names', series, (x) => x.toLocaleString('en'))
 }
 
 function byBacklog(report: Report): string {

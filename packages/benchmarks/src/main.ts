@@ -46,12 +46,14 @@ const show = (text: string): void => {
 }
 
 // Work after work, and within it A B C A B C …: what the machine does meanwhile falls on all of them.
+const total = cases.reduce((sum, { work }) => sum + ((WORKS[work] as Work).once === true ? 1 : rounds), 0)
 let done = 0
 for (const work of asked.works) {
   for (let round = 0; round < rounds; round++) {
     for (const each of cases) {
       if (each.work !== work) continue
-      show(`${++done} of ${cases.length * rounds}: ${nameOfCase(each)}`)
+      if (round > 0 && (WORKS[work] as Work).once === true) continue
+      show(`${++done} of ${total}: ${nameOfCase(each)}`)
       if (missing[each.contender] !== undefined || failed.includes(nameOfCase(each))) continue
       const profile = asked.profile ? { profile: `${each.work}-${each.contender}-${each.size}` } : {}
       try {

@@ -1,3 +1,5 @@
+import type { Memory } from './obey.ts'
+
 /** What the programs of a run can be told to do. */
 export interface Orders {
   /** Opens ends of this program, beside those that are open. */
@@ -65,19 +67,3 @@ interface Trips {
   readonly p99: number
   readonly perSecond: number
 }
-
-/** Bytes; `heap` includes what lies outside of V8's own. */
-interface Memory {
-  readonly heap: number
-  readonly rss: number
-}
-
-export interface Call {
-  readonly id: number
-  readonly order: keyof Orders
-  readonly argument: unknown
-}
-
-export type Reply =
-  | { readonly id: number; readonly result: unknown }
-  | { readonly id: number; readonly error: string; readonly missing: boolean }

@@ -1,9 +1,10 @@
 // One of the programs of a run. It does what the benchmark tells it over the channel between parent and child.
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { percentile } from '@glueberry/testkit'
-import { type Endpoint, type Link, Missing } from './contender.ts'
+import type { Endpoint, Link } from './contender.ts'
 import { CONTENDERS } from './contenders/contenders.ts'
-import type { Call, Orders, Reply } from './orders.ts'
+import { memory, obey } from './obey.ts'
+import type { Orders } from './orders.ts'
 import { CHANNELS, channelIn, channelOf, nameOf, sequenceIn, writeStamp } from './stamp.ts'
 
 /** Messages so large are taken from a ring: what is filled anew each time would be measured instead of what sends it. */
@@ -212,14 +213,7 @@ const orders: Orders = {
     kept = []
   },
 
-  async memory() {
-    // Twice, with a turn between: what the first one frees may hold others.
-    globalThis.gc?.()
-    await new Promise((resolve) => setImmediate(resolve))
-    globalThis.gc?.()
-    const { heapUsed, external, rss } = process.memoryUsage()
-    return { heap: heapUsed + external, rss }
-  },
+  memory,
 
   async peak() {
     look()
@@ -238,16 +232,4 @@ const orders: Orders = {
   },
 }
 
-process.on('message', (call: Call) => {
-  void (async () => {
-    let reply: Reply
-    try {
-      const result = await (orders[call.order] as (argument: unknown) => Promise<unknown>)(call.argument)
-      reply = { id: call.id, result }
-    } catch (error) {
-      reply = { id: call.id, error: String((error as Error).message), missing: error instanceof Missing }
-    }
-    process.send?.(reply, undefined, undefined, () => {})
-  })()
-})
-process.on('disconnect', () => process.exit())
+obey(orders)

@@ -13,6 +13,13 @@ export function tables(report: Report): string {
     small(report, 'first', 'Until the other application has the first message, in ms', ['start', 'connect']),
     small(report, 'cut', 'From a cut to the next message, in ms', ['cut']),
     idle(report),
+    room(report),
+    small(
+      report,
+      'turnover',
+      '200 peers that each send 64 MiB, then 200 others: MiB a second, MiB of heap afterwards, peers that are connected',
+      ['first MiB a second', 'second MiB a second', 'heap', 'connected'],
+    ),
     small(report, 'used', 'Memory of a name that is used once and left, in KiB', ['sender', 'receiver']),
     small(report, 'kept', 'Memory of a message that the application keeps, in bytes', ['one in 1', 'one in 20']),
     small(report, 'backlog', 'Memory of a message that waits for the other application, in bytes', [
@@ -119,6 +126,20 @@ function idle(report: Report): string {
     'Memory of an idle peer, in KiB, with so many of them',
     ['', ...columns],
     results.map(({ contender, figures }) => [titleOf(contender), ...columns.map((column) => round(figures[column]))]),
+  )
+}
+
+/** Peers of one node: by how many they are, and how many names they use. */
+function room(report: Report): string {
+  const results = report.results.filter(({ work }) => work === 'room')
+  const columns = Object.keys(results[0]?.figures ?? {})
+  return table(
+    'Peers of one node: memory of each in KiB; how many connect in a second, and how long one takes in ms; CPU of each in ms between two heartbeats; until a message to each at once has arrived, in ms; with a thousand messages a second both ways over all peers, CPU of a message in µs and its delay in ms',
+    ['', ...columns],
+    results.map(({ peers, names, figures }) => [
+      `${peers.toLocaleString('en')} of ${names} ${names === 1 ? 'name' : 'names'}`,
+      ...columns.map((column) => round(figures[column])),
+    ]),
   )
 }
 

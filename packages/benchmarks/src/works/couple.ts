@@ -1,5 +1,5 @@
 import type { OpenOrder } from '../orders.ts'
-import { PlayerProcess } from '../player-process.ts'
+import { PlayerProcess } from '../program-process.ts'
 import type { Case } from '../results.ts'
 
 interface CoupleOptions extends Partial<Pick<OpenOrder, 'names' | 'duplex' | 'unread'>> {

@@ -1,4 +1,4 @@
-import { PlayerProcess } from '../player-process.ts'
+import { PlayerProcess } from '../program-process.ts'
 import type { Case, Figures } from '../results.ts'
 import { sum } from '../statistics.ts'
 import { couple } from './couple.ts'

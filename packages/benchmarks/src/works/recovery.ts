@@ -1,5 +1,5 @@
 import { FaultProxy } from '@glueberry/testkit'
-import { PlayerProcess } from '../player-process.ts'
+import { PlayerProcess } from '../program-process.ts'
 import type { Case, Figures } from '../results.ts'
 import { median } from '../statistics.ts'
 import type { Timing } from './timing.ts'

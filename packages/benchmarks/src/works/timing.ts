@@ -14,6 +14,16 @@ export interface Timing {
   readonly keptMessages: number
   /** Milliseconds in which what is under way arrives, where nothing can tell that it has. */
   readonly settle: number
+  /** No more of them are in the room, whatever the case says. */
+  readonly roomFor: number
+  /** How long peers rest, in milliseconds, and how long so many of them. */
+  readonly rest: number
+  readonly longRest: number
+  readonly longRestFrom: number
+  /** How long all peers talk, in milliseconds. */
+  readonly talk: number
+  /** What each peer sends in all before others come, in MiB. */
+  readonly mebibytes: number
   /** Starts and cuts that are measured. */
   readonly recoveries: number
   /** Names of the CPU profiles to write, if any. */
@@ -29,6 +39,12 @@ export const FULL: Timing = {
   slowMessages: 1_000_000,
   keptMessages: 100_000,
   settle: 500,
+  roomFor: 10_000,
+  rest: 30_000,
+  longRest: 600_000,
+  longRestFrom: 10_000,
+  talk: 15_000,
+  mebibytes: 64,
   recoveries: 30,
 }
 
@@ -42,5 +58,11 @@ export const SMOKE: Timing = {
   slowMessages: 2000,
   keptMessages: 200,
   settle: 100,
+  roomFor: 4,
+  rest: 100,
+  longRest: 100,
+  longRestFrom: 10_000,
+  talk: 100,
+  mebibytes: 1,
   recoveries: 2,
 }

@@ -2,6 +2,7 @@ import type { Case, Figures } from '../results.ts'
 import { flooded, hundredPeers, slowConsumer, unreadName } from './flow.ts'
 import { backlog, idlePeers, keptMessages, usedNames } from './memory.ts'
 import { afterCut, firstMessage } from './recovery.ts'
+import { room, turnover } from './room.ts'
 import type { Timing } from './timing.ts'
 import { traffic } from './traffic.ts'
 import { trips } from './trips.ts'
@@ -9,6 +10,8 @@ import { trips } from './trips.ts'
 /** Something that is measured, with the cases in which it is. */
 export interface Work {
   readonly title: string
+  /** It takes so long that it runs once, however many runs are asked for. */
+  readonly once?: true
   run(measured: Case, timing: Timing): Promise<Figures>
   /** The cases for one contender; none where it has no such thing. */
   cases(contender: string, sizes: readonly number[]): readonly Partial<Case>[]
@@ -71,5 +74,24 @@ export const WORKS: Readonly<Record<string, Work>> = {
   slow: { title: 'a slow application', run: slowConsumer, cases: only([OURS], [{}]) },
   unread: { title: '64 names, one never read', run: unreadName, cases: only([OURS], [{}]) },
   flood: { title: 'beside a flood', run: flooded, cases: only([OURS], [{ size: KIB }]) },
+  room: {
+    title: 'many peers of one node',
+    once: true,
+    run: room,
+    cases: only(
+      [OURS],
+      [
+        ...[1, 10, 100, 1000].map((peers) => ({ peers })),
+        ...[8, 64].map((names) => ({ peers: 1000, names })),
+        { peers: 10_000 },
+      ],
+    ),
+  },
+  turnover: {
+    title: 'peers that were busy, and others after them',
+    once: true,
+    run: turnover,
+    cases: only([OURS], [{ peers: 200, size: 64 * KIB }]),
+  },
   hundred: { title: 'a hundred peers, nothing read', run: hundredPeers, cases: only([OURS], [{ size: 64 * KIB }]) },
 }
