@@ -161,6 +161,7 @@ test('cut while a window is full and nobody reads: what waits goes on waiting, a
   const send = (): void => void sends.push(bob.node.send(id, 'x', `${++sent}`.padEnd(4000)))
   for (let i = 0; i < 20; i++) send()
   const reconnected = bob.node.subscribeEvents({ types: ['reconnected'] })
+  await eventually(() => alice.node.getPeer(bob.node.peerId)?.state === 'established') // else it knows nothing of him
   for (let cut = 0; cut < 3; cut++) {
     proxy.cut()
     await reconnected.next()

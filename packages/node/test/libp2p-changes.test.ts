@@ -4,10 +4,12 @@ import { type AddressInfo, connect, createServer } from 'node:net'
 import { defaultCrypto } from '@chainsafe/libp2p-noise/crypto'
 import { pair } from '@glueberry/testkit'
 import type { MessageStream, MultiaddrConnection, Stream } from '@libp2p/interface'
-import { expect, test } from 'vitest'
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
 import { systemClock } from '../src/clock.ts'
 import type { Logger } from '../src/index.ts'
 import { type Change, Changes } from '../src/libp2p/changes/changes.ts'
+import { AgreedProtocol, openEarly } from '../src/libp2p/changes/early-streams.ts'
 import { noiseCrypto } from '../src/libp2p/changes/noise-crypto.ts'
 import {
   announceHalves,
@@ -48,6 +50,7 @@ test.each<[Change, (changes: Changes) => void]>([
   ],
   ['halved window updates', (changes) => announceHalves({} as Stream, changes)],
   ['wide windows', (changes) => widenWindow({} as Stream, changes)],
+  ['early streams', (changes) => openEarly({} as Stream, '/x', changes)],
   ['frame lengths', (changes) => awaitLengths({} as MessageStream, changes)],
   ['exit timer', (changes) => leaveNoTimer({}, changes)],
 ])('%s: where it does not fit, nothing is changed, and that is told once', (change, apply) => {
@@ -56,6 +59,30 @@ test.each<[Change, (changes: Changes) => void]>([
   apply(changes)
   expect(changes.missing).toEqual([change])
   expect(told).toEqual([{ change, effect: expect.any(String) }])
+})
+
+describe('the answer on a stream that was opened early', () => {
+  const utf8 = new TextEncoder()
+  const answer = utf8.encode('\x13/multistream/1.0.0\n\x03/x\n')
+
+  test('is taken off what comes, wherever it is cut', () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 40 }), fc.array(fc.nat(60), { maxLength: 6 }), (behind, at) => {
+        const all = Uint8Array.of(...answer, ...behind)
+        const cuts = [0, ...at.map((each) => Math.min(each, all.length)).sort((a, b) => a - b), all.length]
+        const agreed = new AgreedProtocol(answer, '/x')
+        const left = cuts.slice(1).flatMap((cut, i) => [...agreed.take(all.subarray(cuts[i], cut))])
+        expect(left).toEqual([...behind])
+        expect(agreed.complete).toBe(true)
+      }),
+    )
+  })
+
+  test('that is another one ends the stream at its first byte that differs', () => {
+    const agreed = new AgreedProtocol(answer, '/x')
+    expect(agreed.take(answer.subarray(0, 20))).toEqual(new Uint8Array())
+    expect(() => agreed.take(utf8.encode('\x03na\n'))).toThrow(expect.objectContaining({ code: 'VERSION_MISMATCH' }))
+  })
 })
 
 test.each([

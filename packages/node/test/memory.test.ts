@@ -150,5 +150,5 @@ test('a frame is one write, and hardly ever is one sent back for more room', asy
   await send(15, 65_000)
   expect(single.mock.calls.filter(([piece]) => piece.length === 2)).toEqual([])
   expect(gathered.mock.calls.length).toBeGreaterThanOrEqual(15)
-  expect(gathered.mock.calls.length).toBeLessThan(20) // libp2p alone would answer each with a frame of its own
+  expect(gathered.mock.calls.length).toBeLessThan(25) // libp2p alone would answer each with a frame of its own
 })

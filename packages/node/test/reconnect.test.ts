@@ -154,6 +154,7 @@ test('attempts end as configured: then what is kept is given up, and everyone wh
     await bob.node.send(id, 'x', 'never consumed')
     const before = proxy.accepted
     await eventually(() => alice.node.peerStats(bob.node.peerId)?.messagesReceived === 1)
+    await eventually(() => bob.node.peerStats(id)?.roundTrip !== undefined) // else the first attempt has not yet succeeded
     proxy.plan({ kind: 'refuse' })
     proxy.cut()
     await eventually(() => bob.events.some(({ type }) => type === 'disconnected'))

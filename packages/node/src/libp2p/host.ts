@@ -42,6 +42,8 @@ const NEGOTIATION_TIMEOUT = 60_000
 /** Each direction may have a stream for each of 64 names, twice while keys are renewed. */
 const DATA_STREAMS = 2 * 64 + 16
 const SESSION_STREAMS = 8
+/** The first bytes of such a stream need no answer before them: the peer has them whether it speaks the protocol or not. */
+const EARLY_PROTOCOLS: ReadonlySet<string> = new Set([SESSION_PROTOCOL, DATA_PROTOCOL])
 const [NOISE, YAMUX] = ['/noise', '/yamux/1.0.0']
 /** What is above is reset before anything is agreed on. */
 const STREAMS_MAX = DATA_STREAMS + SESSION_STREAMS + 32
@@ -150,6 +152,7 @@ export class Libp2pHost implements Host {
             clock,
             libp2p.services === undefined ? YAMUX_FRAME_MAX : YAMUX_WINDOW_MAX,
             () => components.registrar.getProtocols(),
+            EARLY_PROTOCOLS,
             this.#changes,
           ),
       ],

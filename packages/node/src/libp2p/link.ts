@@ -3,6 +3,7 @@ import { GlueberryError } from '../errors.ts'
 import type { PeerId } from '../peer-id.ts'
 import { parsePeerId } from '../peer-ref.ts'
 import type { AdmissionSlot, ByteStream, Link } from '../transport/transport.ts'
+import { OTHER_PROGRAM } from './changes/early-streams.ts'
 import { closeWithin, Libp2pByteStream, type StreamOptions } from './stream.ts'
 
 export interface Libp2pLinkOptions extends StreamOptions {
@@ -47,7 +48,7 @@ export class Libp2pLink implements Link {
       if (cause instanceof Error && cause.name === 'UnsupportedProtocolError') {
         throw new GlueberryError('VERSION_MISMATCH', `${this.peerId} does not speak ${protocol}`, {
           peerId: this.peerId,
-          hint: 'it is no Glueberry node, or one of another version',
+          hint: OTHER_PROGRAM,
           cause,
         })
       }

@@ -6,12 +6,15 @@ import { freeWhole } from '../memory.ts'
 import { ReceiveBuffer } from '../transport/receive-buffer.ts'
 import type { ByteStream } from '../transport/transport.ts'
 import type { Changes } from './changes/changes.ts'
+import { type AgreedProtocol, awaitedOn } from './changes/early-streams.ts'
 import { YAMUX_HEADER } from './changes/guard.ts'
 import { widenWindow } from './changes/speed.ts'
 
 const YAMUX = '/yamux/1.0.0'
 /** States of a stream on which nothing comes any more. */
 const OVER: ReadonlySet<string> = new Set(['closed', 'aborted', 'reset'])
+/** So many bytes go before the remote has agreed to the protocol: its libp2p keeps them until it hands the stream over. */
+const EARLY_MAX = 32 * 1024
 /** A graceful close takes no longer, in milliseconds. */
 const CLOSE_TIMEOUT = 1000
 
@@ -44,11 +47,15 @@ export class Libp2pByteStream implements ByteStream {
   readonly #clock: Clock
   readonly #unreadMax: number
   readonly #encrypted: boolean
+  /** What comes first, when the stream was opened before the remote has agreed to its protocol. */
+  #awaited: AgreedProtocol | undefined
+  #early = 0 // bytes that were sent before that
 
   constructor(stream: Stream, connection: Connection, options: StreamOptions) {
     this.#stream = stream
     this.#clock = options.clock
     this.#unreadMax = options.unreadMax
+    this.#awaited = awaitedOn(stream)
     // Another transport of the user's may have other layers, which keep what they are given.
     this.#encrypted = connection.multiplexer === YAMUX && connection.encryption === '/noise'
     if (connection.multiplexer === YAMUX) widenWindow(stream, options.changes)
@@ -62,12 +69,18 @@ export class Libp2pByteStream implements ByteStream {
 
   send(pieces: readonly Uint8Array[]): boolean {
     const goesOn = this.#stream.send(new Uint8ArrayList(...pieces))
+    if (this.#awaited !== undefined) for (const { length } of pieces) this.#early += length
     // True: nothing of it waits, Noise has encrypted all of it into memory of its own.
     if (goesOn && this.#encrypted) for (const piece of pieces) freeWhole(piece)
-    return goesOn
+    return goesOn && (this.#awaited === undefined || this.#early < EARLY_MAX)
   }
 
-  writable(): Promise<void> {
+  async writable(): Promise<void> {
+    if (this.#awaited !== undefined) await Promise.race([this.#awaited.agreed, this.received.over])
+    await this.#drained()
+  }
+
+  #drained(): Promise<void> {
     const stream = this.#stream
     // Not `stream.onDrain()`: its promise is never renewed, so from the second use on it returns at once.
     return new Promise((resolve, reject) => {
@@ -100,11 +113,29 @@ export class Libp2pByteStream implements ByteStream {
   }
 
   #push(data: Uint8Array | Uint8ArrayList): void {
-    if (this.received.queue.length + data.byteLength > this.#unreadMax) {
+    const pieces = data instanceof Uint8Array ? [data] : data
+    if (this.#awaited === undefined) return this.#receive(pieces, data.byteLength)
+    try {
+      const behind = Array.from(pieces, (piece) => this.#awaited?.take(piece) ?? piece).filter(
+        ({ length }) => length > 0,
+      )
+      if (this.#awaited.complete) this.#awaited = undefined
+      this.#receive(
+        behind,
+        behind.reduce((sum, { length }) => sum + length, 0),
+      )
+    } catch (error) {
+      this.received.end(error as Error)
+      this.#stream.abort(error as Error)
+    }
+  }
+
+  #receive(pieces: Iterable<Uint8Array>, bytes: number): void {
+    if (this.received.queue.length + bytes > this.#unreadMax) {
       return this.#stream.abort(
         new GlueberryError('PROTOCOL', `more than ${this.#unreadMax} bytes wait unread in one stream`),
       )
     }
-    this.received.push(data instanceof Uint8Array ? [data] : data)
+    this.received.push(pieces)
   }
 }

@@ -7,6 +7,7 @@ const EFFECTS = {
   'halved window updates': 'each frame that comes is answered with one',
   'wide windows': 'a stream begins with the small window of yamux',
   'noise buffers': 'what Noise has decrypted is copied once more',
+  'early streams': 'a stream waits a round trip before its first bytes',
   'frame lengths': 'an error is made and caught after each frame of Noise',
   'exit timer': 'the process may live a second longer than its node',
 } as const

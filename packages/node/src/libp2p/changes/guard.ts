@@ -9,6 +9,7 @@ import type {
 import type { Clock } from '../../clock.ts'
 import { Allowance } from '../../limits/allowance.ts'
 import type { Changes } from './changes.ts'
+import { openEarly } from './early-streams.ts'
 import { Frames, violation } from './frames.ts'
 import { Negotiation } from './negotiation.ts'
 import { announceHalves, awaitLengths } from './speed.ts'
@@ -112,12 +113,14 @@ export function guardEncrypter(encrypter: ConnectionEncrypter, muxer: string, ch
  *
  * @param frameMax the longest data of a frame, in bytes: yamux buffers all of it
  * @param protocols that the remote may open streams with, at this moment
+ * @param early protocols whose streams are opened without waiting for the remote's answer
  */
 export function guardMuxer(
   yamux: StreamMuxerFactory,
   clock: Clock,
   frameMax: number,
   protocols: () => readonly string[],
+  early: ReadonlySet<string>,
   changes: Changes,
 ): StreamMuxerFactory {
   const createStreamMuxer = (connection: MessageStream): StreamMuxer => {
@@ -148,9 +151,11 @@ export function guardMuxer(
     muxer.createStream = async (options) => {
       const stream = await createStream(options)
       announceHalves(stream, changes)
+      const protocol = options?.protocol
+      if (protocol !== undefined && early.has(protocol) && openEarly(stream, protocol, changes)) return stream
       // libp2p does not say here which protocols it proposes if a service of the user's has several: then any answer but
       // a no ends this, and what a hostile answer makes of it is known (docs/security.md).
-      guardNegotiation(stream, (protocol) => protocol === (options?.protocol ?? protocol) && protocol !== 'na')
+      guardNegotiation(stream, (answer) => answer === (protocol ?? answer) && answer !== 'na')
       return stream
     }
     return muxer
