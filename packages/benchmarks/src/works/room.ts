@@ -12,7 +12,7 @@ interface Crowd {
 }
 
 /** Nodes of one program: more of them would wait for each other's garbage collection. */
-const NODES_EACH = 2500
+const NODES_EACH = 500
 /** Milliseconds; the default of `heartbeat.interval`. */
 const HEARTBEAT = 3000
 /** Messages a second and direction, over all peers, while they talk. */

@@ -2,6 +2,8 @@ import type { Cancellable, Clock } from '../clock.ts'
 
 /** How late a timer may fire before it is this machine that slept or stood still, in milliseconds. */
 const STALL = 1000
+/** A ping waits for so much of the interval more, at most: by chance, so that either side is the one that pings. */
+const SPREAD = 0.25
 
 export interface HeartbeatOptions {
   readonly clock: Clock
@@ -12,12 +14,13 @@ export interface HeartbeatOptions {
   dead(): void
 }
 
-/** Pings on its own timer and notices silence. A blocked event loop or a resumed laptop is not a dead peer. */
+/** Pings when neither side has for an interval, and notices silence. A blocked event loop or a resumed laptop is not a dead peer. */
 export class Heartbeat {
   readonly #options: HeartbeatOptions
   #pingTimer: Cancellable | undefined // from start to stop
   #deathTimer: Cancellable | undefined // likewise
   #lastHeard = 0
+  #lastPing = 0 // of either side
 
   constructor(options: HeartbeatOptions) {
     this.#options = options
@@ -26,6 +29,7 @@ export class Heartbeat {
   start(): void {
     this.stop()
     this.heard()
+    this.pinged()
     this.#schedulePing()
     this.#watch(this.#options.timeout)
   }
@@ -40,6 +44,11 @@ export class Heartbeat {
     this.#lastHeard = this.#options.clock.elapsed()
   }
 
+  /** The peer asks for a sign of life: that is one, and so is the answer, so this side need not ask. */
+  pinged(): void {
+    this.#lastPing = this.#options.clock.elapsed()
+  }
+
   stop(): void {
     this.#pingTimer?.cancel()
     this.#deathTimer?.cancel()
@@ -49,10 +58,14 @@ export class Heartbeat {
 
   #schedulePing(): void {
     const { clock, interval, ping } = this.#options
+    const [chance] = clock.randomBytes(1) as Uint8Array & [number]
+    const due = this.#lastPing + interval * (1 + (SPREAD * chance) / 256)
     this.#pingTimer = clock.setTimer(() => {
+      const asks = this.#lastPing + interval <= clock.elapsed()
+      if (asks) this.pinged()
       this.#schedulePing()
-      ping()
-    }, interval)
+      if (asks) ping()
+    }, due - clock.elapsed())
   }
 
   #watch(delay: number): void {

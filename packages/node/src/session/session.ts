@@ -248,12 +248,12 @@ export class Session extends SessionView implements SessionPort {
       accepts: (remoteStreams) => {
         if ('remoteStreams' in this.phase) this.phase = { ...this.phase, remoteStreams }
       },
-      ping: (number) => this.#duties.onPing(number),
-      pong: (number) => this.#duties.onPong(number),
-      renew: () => {
-        // Only the side that dialed begins a renewal; the other one waits for it.
-        if (this.link.direction === 'outbound') this.#keyLife.requested()
+      ping: (number) => {
+        this.#heartbeat.pinged()
+        this.#duties.onPing(number)
       },
+      pong: (number) => this.#duties.onPong(number),
+      renew: () => this.link.direction === 'outbound' && this.#keyLife.requested(), // the other side waits for it
     }
   }
 

@@ -11,7 +11,7 @@ export class Budget {
   #held = 0
   readonly #waiting = new LinkedList<() => void>()
   #rouses = false // in this turn
-  /** Called, once in a turn, when something of it or of a child's is free again. */
+  /** Called, once in a turn, when something of it or of a child's is free again; absent while nobody waits. */
   onFreed: (() => void) | undefined
 
   constructor(max: number, parent?: Budget) {

@@ -15,7 +15,6 @@ export class GrantQueue {
   /** @param budget of the node */
   constructor(budget: Budget) {
     this.#budget = budget
-    budget.onFreed = () => this.#serve()
   }
 
   /** This inbox wants more than it has. Calls back, once, when it was granted; at once if there is room. */
@@ -32,6 +31,12 @@ export class GrantQueue {
   #serve(): void {
     for (const budget of this.#contended) budget.contended = false
     this.#contended.clear()
+    this.#serveInTurns()
+    // Something is freed with each message: that is looked at only while somebody waits.
+    this.#budget.onFreed = this.#waiting.size === 0 ? undefined : () => this.#serve()
+  }
+
+  #serveInTurns(): void {
     for (const [inbox, granted] of this.#waiting) {
       const short = inbox.grant()
       if (short === undefined) {
