@@ -179,6 +179,20 @@ test('a stream that breaks off without FIN ends the session, and half a message 
   expect(victim.node.health().held).toBe(10 + 256 + 10 + 256) // the whole message, and the honest peer's
 })
 
+test('streams of no session that are written and closed at once are all ended by the node', async () => {
+  await using victim = await makeNode({ streams: ['x'] })
+  for (let i = 0; i < 20; i++) {
+    await using peer = await new RawPeer().establish(victim.node)
+    const strays = Array.from({ length: 20 }, async () => {
+      const stream = await peer.bareStream()
+      stream.send([new Uint8Array(64)])
+      await stream.closeWrite()
+      await stream.received.over
+    })
+    await Promise.all(strays)
+  }
+})
+
 test('messages before a frame that breaks the protocol, in one record, are consumed like others, and hold no memory', async () => {
   await using victim = await makeNode<'x'>({ streams: ['x'], ...small })
   const texts: string[] = []

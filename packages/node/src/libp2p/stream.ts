@@ -1,5 +1,6 @@
 import type { Connection, Stream } from '@libp2p/interface'
 import { Uint8ArrayList } from 'uint8arraylist'
+import { withSignal } from '../async.ts'
 import { type Clock, deadline } from '../clock.ts'
 import { GlueberryError } from '../errors.ts'
 import { freeWhole } from '../memory.ts'
@@ -76,8 +77,13 @@ export class Libp2pByteStream implements ByteStream {
   }
 
   async writable(): Promise<void> {
-    if (this.#awaited !== undefined) await Promise.race([this.#awaited.agreed, this.received.over])
+    await this.#agreed()
     await this.#drained()
+  }
+
+  /** Resolves when the remote has agreed to the protocol, or nothing more comes. */
+  async #agreed(): Promise<void> {
+    if (this.#awaited !== undefined) await Promise.race([this.#awaited.agreed, this.received.over])
   }
 
   #drained(): Promise<void> {
@@ -105,7 +111,13 @@ export class Libp2pByteStream implements ByteStream {
   }
 
   async closeWrite(): Promise<void> {
-    await closeWithin(this.#clock, this.#stream)
+    const stream = this.#stream
+    const close = async (options: { signal: AbortSignal }): Promise<void> => {
+      // libp2p loses what comes with the end of a stream whose protocol it has not yet agreed to.
+      await withSignal(this.#agreed(), options.signal)
+      await stream.close(options)
+    }
+    await closeWithin(this.#clock, { close, abort: (error) => stream.abort(error) })
   }
 
   abort(error: Error): void {
