@@ -44,6 +44,21 @@ describe('heartbeat', () => {
     expect(seen.pings).toBe(1)
   })
 
+  test('a time-out that is hardly longer than the interval leaves time for an answer', () => {
+    const clock = new SimulatedClock()
+    let [pings, deaths] = [0, 0]
+    const dead = (): void => void deaths++
+    const heartbeat = new Heartbeat({ clock, interval: 1000, timeout: 1040, ping: () => pings++, dead })
+    heartbeat.start()
+    for (let i = 1; i <= 100; i++) {
+      while (pings < i) clock.advance(1)
+      clock.advance(20) // the answer
+      heartbeat.heard()
+    }
+    expect(deaths).toBe(0)
+    heartbeat.stop()
+  })
+
   test('a silent peer is dead after the time-out, once; one that speaks lives', () => {
     const { clock, heartbeat, seen } = make()
     for (let i = 0; i < 20; i++) {

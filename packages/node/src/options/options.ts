@@ -79,7 +79,7 @@ export interface NodeOptions<S extends string> {
   /** How silence is noticed. */
   heartbeat?:
     | {
-        /** How often a peer is pinged. Default 3 s. */
+        /** How long neither side may have pinged before this one does, and up to a quarter more. Default 3 s. */
         interval?: number | undefined
         /** After how much silence a peer is taken for dead; more than `interval`. Default 9 s. */
         timeout?: number | undefined

@@ -2,8 +2,11 @@ import type { Cancellable, Clock } from '../clock.ts'
 
 /** How late a timer may fire before it is this machine that slept or stood still, in milliseconds. */
 const STALL = 1000
-/** A ping waits for so much of the interval more, at most: by chance, so that either side is the one that pings. */
-const SPREAD = 0.25
+/**
+ * A ping waits for so much of the interval more, at most, and of what is left until the time-out: by chance, so that either
+ * side is the one that pings.
+ */
+const [SPREAD, OF_THE_REST] = [0.25, 0.25]
 
 export interface HeartbeatOptions {
   readonly clock: Clock
@@ -57,9 +60,10 @@ export class Heartbeat {
   }
 
   #schedulePing(): void {
-    const { clock, interval, ping } = this.#options
+    const { clock, interval, timeout, ping } = this.#options
     const [chance] = clock.randomBytes(1) as Uint8Array & [number]
-    const due = this.#lastPing + interval * (1 + (SPREAD * chance) / 256)
+    const spread = Math.min(SPREAD * interval, OF_THE_REST * (timeout - interval))
+    const due = this.#lastPing + interval + (spread * chance) / 256
     this.#pingTimer = clock.setTimer(() => {
       const asks = this.#lastPing + interval <= clock.elapsed()
       if (asks) this.pinged()
