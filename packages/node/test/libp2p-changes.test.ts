@@ -16,6 +16,7 @@ import {
   awaitLengths,
   gatherWrites,
   leaveNoTimer,
+  listOnce,
   READ_ALONE,
   READ_SHARED,
   ReadTurns,
@@ -52,6 +53,7 @@ test.each<[Change, (changes: Changes) => void]>([
   ['wide windows', (changes) => widenWindow({} as Stream, changes)],
   ['early streams', (changes) => openEarly({} as Stream, '/x', changes)],
   ['frame lengths', (changes) => awaitLengths({} as MessageStream, changes)],
+  ['connection list', (changes) => listOnce({}, changes)],
   ['exit timer', (changes) => leaveNoTimer({}, changes)],
 ])('%s: where it does not fit, nothing is changed, and that is told once', (change, apply) => {
   const { changes, told } = make()
@@ -83,6 +85,20 @@ describe('the answer on a stream that was opened early', () => {
     expect(agreed.take(answer.subarray(0, 20))).toEqual(new Uint8Array())
     expect(() => agreed.take(utf8.encode('\x03na\n'))).toThrow(expect.objectContaining({ code: 'VERSION_MISMATCH' }))
   })
+})
+
+test('the list of all connections, and of those of one peer, is what libp2p makes of it', () => {
+  const [a, b, c] = [{ id: 'a' }, { id: 'b' }, { id: 'c' }]
+  const connections = new Map([
+    ['one', [a, b]],
+    ['two', [c]],
+  ])
+  const connectionManager = { connections, getConnections: (peer?: string) => connections.get(peer ?? '') ?? [] }
+  const { changes } = make()
+  listOnce({ components: { connectionManager } }, changes)
+  expect(connectionManager.getConnections()).toEqual([a, b, c])
+  expect(connectionManager.getConnections('one')).toEqual([a, b])
+  expect(changes.missing).toEqual([])
 })
 
 test.each([

@@ -24,7 +24,7 @@ import {
 import { Changes } from './changes/changes.ts'
 import { guardConnections, guardEncrypter, guardMuxer, YAMUX_FRAME_MAX, YAMUX_WINDOW_MAX } from './changes/guard.ts'
 import { noiseCrypto } from './changes/noise-crypto.ts'
-import { gatherWrites, leaveNoTimer, ReadTurns, SOCKET_QUEUE } from './changes/speed.ts'
+import { gatherWrites, leaveNoTimer, listOnce, ReadTurns, SOCKET_QUEUE } from './changes/speed.ts'
 import { Libp2pLink } from './link.ts'
 import { Libp2pByteStream, type StreamOptions } from './stream.ts'
 
@@ -90,6 +90,7 @@ export class Libp2pHost implements Host {
     const { libp2p } = this.#options
     const node = await this.#make(handlers)
     this.#libp2p = node
+    listOnce(node, this.#changes)
     let announced = ''
     const announce = (): void => {
       const { addresses } = this
@@ -148,7 +149,11 @@ export class Libp2pHost implements Host {
         (components) =>
           // Streams are never paused, so the window only has to keep the pipe full; above the read buffer it would abort.
           guardMuxer(
-            yamux({ maxInboundStreams: STREAMS_MAX, streamOptions: { maxStreamWindowSize: YAMUX_WINDOW_MAX } })(),
+            yamux({
+              maxInboundStreams: STREAMS_MAX,
+              streamOptions: { maxStreamWindowSize: YAMUX_WINDOW_MAX },
+              enableKeepAlive: false, // a session has a heartbeat
+            })(),
             clock,
             libp2p.services === undefined ? YAMUX_FRAME_MAX : YAMUX_WINDOW_MAX,
             () => components.registrar.getProtocols(),

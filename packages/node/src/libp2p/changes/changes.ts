@@ -9,6 +9,7 @@ const EFFECTS = {
   'noise buffers': 'what Noise has decrypted is copied once more',
   'early streams': 'a stream waits a round trip before its first bytes',
   'frame lengths': 'an error is made and caught after each frame of Noise',
+  'connection list': 'each new connection costs more, with the square of how many there are',
   'exit timer': 'the process may live a second longer than its node',
 } as const
 

@@ -146,6 +146,28 @@ export function awaitLengths(connection: MessageStream, changes: Changes): void 
   decoder.lengthDecoder = (data) => (data.byteLength < 2 ? NOISE_FRAME_MAX : read(data))
 }
 
+/**
+ * libp2p lists all connections twice for each one that comes in, and each list copies itself with every peer: with six
+ * thousand, half of a node's time. Here it is copied once.
+ */
+export function listOnce(libp2p: object, changes: Changes): void {
+  const { components } = libp2p as {
+    components?: {
+      connectionManager?: {
+        readonly connections?: { values?(): Iterable<readonly unknown[]> }
+        getConnections?(peerId?: unknown): readonly unknown[]
+      }
+    }
+  }
+  const manager = components?.connectionManager
+  const [connections, ofPeer] = [manager?.connections, manager?.getConnections]
+  if (manager === undefined || connections?.values === undefined || ofPeer === undefined)
+    return changes.miss('connection list')
+  const { values } = connections
+  manager.getConnections = (peerId) =>
+    peerId === undefined ? Array.from(values.call(connections)).flat() : ofPeer.call(manager, peerId)
+}
+
 /** libp2p leaves its address manager's debounce timer behind: a second in which the process could not exit. */
 export function leaveNoTimer(libp2p: object, changes: Changes): void {
   const { components } = libp2p as {
