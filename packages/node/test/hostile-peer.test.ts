@@ -1,3 +1,4 @@
+import { randomBytes, randomInt } from 'node:crypto'
 import { createServer } from 'node:net'
 import { noise } from '@chainsafe/libp2p-noise'
 import { yamux } from '@chainsafe/libp2p-yamux'
@@ -185,7 +186,7 @@ test('streams of no session that are written and closed at once are all ended by
     await using peer = await new RawPeer().establish(victim.node)
     const strays = Array.from({ length: 20 }, async () => {
       const stream = await peer.bareStream()
-      stream.send([new Uint8Array(64)])
+      stream.send([randomBytes(randomInt(10, 100))])
       await stream.closeWrite()
       await stream.received.over
     })

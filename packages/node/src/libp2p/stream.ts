@@ -76,9 +76,8 @@ export class Libp2pByteStream implements ByteStream {
     return goesOn && (this.#awaited === undefined || this.#early < EARLY_MAX)
   }
 
-  async writable(): Promise<void> {
-    await this.#agreed()
-    await this.#drained()
+  writable(): Promise<void> {
+    return this.#awaited === undefined ? this.#drained() : this.#agreed().then(() => this.#drained())
   }
 
   /** Resolves when the remote has agreed to the protocol, or nothing more comes. */
@@ -125,29 +124,31 @@ export class Libp2pByteStream implements ByteStream {
   }
 
   #push(data: Uint8Array | Uint8ArrayList): void {
-    const pieces = data instanceof Uint8Array ? [data] : data
-    if (this.#awaited === undefined) return this.#receive(pieces, data.byteLength)
+    if (this.#awaited === undefined) return this.#receive(data)
     try {
-      const behind = Array.from(pieces, (piece) => this.#awaited?.take(piece) ?? piece).filter(
-        ({ length }) => length > 0,
-      )
-      if (this.#awaited.complete) this.#awaited = undefined
-      this.#receive(
-        behind,
-        behind.reduce((sum, { length }) => sum + length, 0),
-      )
+      this.#receive(this.#behindAnswer(this.#awaited, data))
     } catch (error) {
       this.received.end(error as Error)
       this.#stream.abort(error as Error)
     }
   }
 
-  #receive(pieces: Iterable<Uint8Array>, bytes: number): void {
-    if (this.received.queue.length + bytes > this.#unreadMax) {
+  #behindAnswer(awaited: AgreedProtocol, data: Uint8Array | Uint8ArrayList): Uint8ArrayList {
+    const behind = new Uint8ArrayList()
+    for (const piece of data instanceof Uint8Array ? [data] : data) {
+      const rest = awaited.take(piece)
+      if (rest.length > 0) behind.append(rest)
+    }
+    if (awaited.complete) this.#awaited = undefined
+    return behind
+  }
+
+  #receive(data: Uint8Array | Uint8ArrayList): void {
+    if (this.received.queue.length + data.byteLength > this.#unreadMax) {
       return this.#stream.abort(
         new GlueberryError('PROTOCOL', `more than ${this.#unreadMax} bytes wait unread in one stream`),
       )
     }
-    this.received.push(pieces)
+    this.received.push(data instanceof Uint8Array ? [data] : data)
   }
 }
