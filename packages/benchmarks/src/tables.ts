@@ -13,7 +13,15 @@ export function tables(report: Report): string {
     small(report, 'first', 'Until the other application has the first message, in ms', ['start', 'connect']),
     small(report, 'cut', 'From a cut to the next message, in ms', ['cut']),
     idle(report),
-    room(report),
+    small(
+      report,
+      'room',
+      'Peers of one node: memory of each in KiB; how many connect in a second, and how long one takes in ms; CPU of each in ms between two heartbeats; until a message to each at once has arrived, in ms; with a thousand messages a second both ways over all peers, CPU of a message in µs and its delay in ms',
+      [
+        ...['heap', 'rss', 'connects', 'connect p50', 'connect p99', 'CPU at rest', 'to all p99', 'to all'],
+        ...['CPU a message', 'delay p50', 'delay p99'],
+      ],
+    ),
     small(
       report,
       'turnover',
@@ -129,20 +137,6 @@ function idle(report: Report): string {
   )
 }
 
-/** Peers of one node: by how many they are, and how many names they use. */
-function room(report: Report): string {
-  const results = report.results.filter(({ work }) => work === 'room')
-  const columns = Object.keys(results[0]?.figures ?? {})
-  return table(
-    'Peers of one node: memory of each in KiB; how many connect in a second, and how long one takes in ms; CPU of each in ms between two heartbeats; until a message to each at once has arrived, in ms; with a thousand messages a second both ways over all peers, CPU of a message in µs and its delay in ms',
-    ['', ...columns],
-    results.map(({ peers, names, figures }) => [
-      `${peers.toLocaleString('en')} of ${names} ${names === 1 ? 'name' : 'names'}`,
-      ...columns.map((column) => round(figures[column])),
-    ]),
-  )
-}
-
 function small(report: Report, work: string, title: string, columns: readonly string[]): string {
   const results = report.results.filter((result) => result.work === work)
   return table(
@@ -152,8 +146,10 @@ function small(report: Report, work: string, title: string, columns: readonly st
   )
 }
 
-function rowName({ contender, size, outstanding }: Result): string {
+function rowName({ contender, size, names, peers, outstanding }: Result): string {
   const parts = [titleOf(contender), sizeName(size)]
+  if (names > 1) parts.push(`${names} names`)
+  if (peers > 1) parts.push(`${peers.toLocaleString('en')} peers`)
   if (outstanding > 1) parts.push(`${outstanding} of them`)
   return parts.join(', ')
 }

@@ -79,7 +79,7 @@ export interface NodeOptions<S extends string> {
   /** How silence is noticed. */
   heartbeat?:
     | {
-        /** How long neither side may have pinged before this one does, and up to a quarter more. Default 3 s. */
+        /** A node pings a peer when neither has pinged the other for so long, and up to a quarter longer. Default 3 s. */
         interval?: number | undefined
         /** After how much silence a peer is taken for dead; more than `interval`. Default 9 s. */
         timeout?: number | undefined

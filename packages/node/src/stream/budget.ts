@@ -13,14 +13,13 @@ export class Budget {
   #rouses = false // in this turn
   /** Called, once in a turn, when something of it or of a child's is free again; absent while nobody waits. */
   onFreed: (() => void) | undefined
+  /** Somebody waits for room in it: what was promised to others is not promised again. */
+  contended = false
 
   constructor(max: number, parent?: Budget) {
     this.max = max
     this.#parent = parent
   }
-
-  /** Somebody waits for room in it: what was promised to others is not promised again. */
-  contended = false
 
   /** Bytes that are held or promised now. */
   get used(): number {
@@ -51,6 +50,7 @@ export class Budget {
     return this.#parent?.shortOf(amount, part) === undefined ? undefined : 'parent'
   }
 
+  /** Whether somebody waits for room in it, or in its parent. */
   get isContended(): boolean {
     return this.contended || this.#parent?.isContended === true
   }

@@ -157,12 +157,10 @@ export function checkCredit(model: Model): number {
       [
         `return ${p}.${n}`,
         ({ peers }) => {
-          const { names, up } = at(peers, p)
-          const name = at(names, n)
-          name.returned = name.limit - name.spent
+          const name = at(at(peers, p).names, n)
+          giveUnused(at(peers, p), n)
           name.wanted = 0
           name.paused = name.next
-          up.push(['return', n, name.returned])
         },
       ],
     ]
@@ -186,15 +184,16 @@ export function checkCredit(model: Model): number {
     if (name.wanted + name.returned > name.limit || (asked && own + inFlight >= cost)) return []
     return [[`ask ${p}.${n}`, ({ peers }) => ask(at(peers, p), n, Math.max(cost, asked ? 0 : (model.firstWant ?? 0)))]]
   }
-  const ask = ({ names, up }: Peer, n: number, cost: number): void => {
-    const name = at(names, n)
-    const unused = name.limit - name.returned - name.spent
-    if (unused > 0 && without !== 'remainders that go back') {
-      name.returned += unused
-      up.push(['return', n, name.returned])
-    }
+  const ask = (peer: Peer, n: number, cost: number): void => {
+    const name = at(peer.names, n)
+    if (name.limit > name.returned + name.spent && without !== 'remainders that go back') giveUnused(peer, n)
     name.wanted = name.spent + cost
-    up.push(['want', n, name.wanted + name.returned])
+    peer.up.push(['want', n, name.wanted + name.returned])
+  }
+  const giveUnused = ({ names, up }: Peer, n: number): void => {
+    const name = at(names, n)
+    name.returned = name.limit - name.spent
+    up.push(['return', n, name.returned])
   }
 
   const receiving = (name: Name, p: number, n: number): Action[] => {
